@@ -1,0 +1,1 @@
+"""Rookery: the data plane of a microblog."""
