@@ -1,0 +1,103 @@
+"""Every limit, once, each with its reason.  Boundary tests read these constants."""
+
+from __future__ import annotations
+
+# --- text -------------------------------------------------------------------------------------------------
+TWEET_WEIGHT = 280
+"""What the field's users expect (twitter-text v3 weights)."""
+TWEET_RAW_BYTES = 4096
+"""Checked before anything else, so the work a text can cause is bounded."""
+USERNAME_CHARS = 15
+DISPLAY_NAME_CHARS = 50
+BIO_CHARS = 160
+LOCATION_CHARS = 30
+URL_CHARS = 100
+MEDIA_REFERENCES = 4
+"""What a post shows side by side."""
+COMBINING_RUN = 16
+"""Combining marks on one base; the longest run in real orthographies is below ten."""
+
+# --- requests -----------------------------------------------------------------------------------------------
+BATCH_IDS = 100
+"""One unbounded batch RPC took a large network down for hours."""
+PAGE_DEFAULT, PAGE_MAX = 20, 100
+LIST_PAGE_DEFAULT, LIST_PAGE_MAX = 50, 1000
+REQUEST_BYTES = 256 * 1024
+REPLY_BYTES = 4 * 1024 * 1024
+METADATA_BYTES = 16 * 1024
+READ_DEADLINE_S, WRITE_DEADLINE_S, MAX_DEADLINE_S = 1.0, 2.0, 30.0
+MIN_READ_LEFT_S, MIN_WRITE_LEFT_S = 0.010, 0.050
+"""Less than this left at the door cannot finish: refused before any work."""
+STARTED_WRITE_S = 5.0
+"""A started write runs on, shielded from its caller, for at most this long."""
+REQUEST_ID_LIFE_S = 24 * 3600
+
+# --- graph --------------------------------------------------------------------------------------------------
+FOLLOWING_BASE = 5_000
+FOLLOWING_PER_FOLLOWER = 1.1
+"""Above the base one may follow 1.1 × one's own followers."""
+FOLLOWING_MAX = 10_000
+"""Bounds every build."""
+REMOVED_EDGE_LIFE_S = 8 * 86400
+"""A removed edge keeps its row, and with it its version, longer than any replay can come."""
+FOLLOWER_PAGE = 5_000
+"""Rows of one fan-out page: what one read of narrow rows returns in a few milliseconds."""
+
+# --- home lists ---------------------------------------------------------------------------------------------
+HOME_KEPT, HOME_TRIM_AT = 800, 864
+"""Depth users reach; the slack of 64 makes a trim cost one command in 64 pushes."""
+AUTHOR_KEPT, AUTHOR_TRIM_AT = 200, 232
+LIST_LIFE_S = 7 * 86400
+LIST_REFRESH_S = 86400
+RELATIONS_LIFE_S = 3600
+BODY_LIFE_S = 86400
+DELETED_LIFE_S = 2 * 3600
+"""At least an hour: longer than any cache fill can be under way."""
+BUILD_TOKEN_LIFE_S = 60
+BUILD_STORE_WITHIN_S = 3.0
+"""A build that took longer is served and not stored (part of the D = 10 s bound)."""
+BUILDS_PER_PROCESS = 32
+MERGES_PER_PROCESS = 16
+INNER_READS = 16
+"""Reads one call keeps in flight against the store."""
+MAX_ROUNDS = 10
+"""Refills of one page after filtering."""
+
+# --- time ---------------------------------------------------------------------------------------------------
+ORDER_SLACK_MS = 10_000
+"""D: no entry of a list stands above one more than this much newer."""
+PLAIN_PUSH_MS = 2_000
+"""Only an id younger than this is pushed plainly; anything later is put in its place by a script."""
+ATTEMPT_LIFE_MS = 3_000
+"""A write attempt ends this long after its event id was minted, driver time-out included."""
+CLOCK_BOUND_MS = 1_000
+"""A process whose clock is further from the median of the coordinators neither mints nor works."""
+WATERMARK_LAG_MS = ATTEMPT_LIFE_MS + 2 * CLOCK_BOUND_MS
+"""W = start of the poll minus this: life of an attempt + what two clocks may differ."""
+REREAD_MS = 10_000
+"""Every poll reads the last ten seconds again."""
+DEGRADED_AFTER_MS = 20_000
+MARKS_PERIOD_S = 0.5
+"""How often a server reads the watermarks of every primary."""
+FILL_MAX_AGE_S = 5.0
+"""A cache fill of data read longer ago is dropped."""
+SETTLE_WAIT_MS = 200
+"""How long a removal waits for the replicas' confirmation."""
+
+# --- ids and leases -----------------------------------------------------------------------------------------
+SEQUENCE_PER_MS = 1_000
+"""Of 4,096: so the sequence fits into the microseconds of a write timestamp."""
+CEILING_AHEAD_MS = 30_000
+LEASE_FREE_AFTER_S = 30.0
+SHARD_LEASE_FREE_AFTER_S, SHARD_LEASE_RENEW_S = 10.0, 3.0
+STEP_BACK_WAIT_MS = 10
+"""A step back of the wall clock up to this is waited out; a larger one refuses ids."""
+WALL_JUMP_MS = 1_000
+"""Wall against monotonic clock: a larger jump means "lease lost"."""
+
+# --- quotas (not for credentials with scope `bulk`) -----------------------------------------------------------
+TWEETS_PER_3H = 300
+FOLLOWS_PER_DAY = 400
+
+# --- fan-out tiers (configurable) -----------------------------------------------------------------------------
+BROAD_FROM, PULL_FROM = 10_000, 1_000_000

@@ -1,0 +1,114 @@
+"""The values every layer speaks of.  Ids are positive int64; times are Unix milliseconds unless a name says µs."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A mention, hashtag, cashtag or URL in a tweet's NFC text.
+
+    `value` is without the leading sign for mentions and tags, the text as written for URLs.  Ranges are half-open:
+    `byte_*` in the UTF-8 text, `char_*` in code points.
+    """
+
+    kind: str
+    value: str
+    byte_start: int
+    byte_end: int
+    char_start: int
+    char_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a tweet answers; `root_id` names the conversation."""
+
+    to_id: int
+    to_author_id: int
+    root_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Another tweet, quoted or retweeted, with its author."""
+
+    id: int
+    author_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tweet:
+    """Immutable once created; stored and sent as its own serialised bytes."""
+
+    id: int
+    author_id: int
+    text: str
+    create_time_ms: int
+    mentions: tuple[Entity, ...] = ()
+    hashtags: tuple[Entity, ...] = ()
+    cashtags: tuple[Entity, ...] = ()
+    urls: tuple[Entity, ...] = ()
+    reply: Reply | None = None
+    quoted: Reference | None = None
+    retweeted: Reference | None = None
+    media: tuple[str, ...] = ()
+    lang: str = ""
+
+
+class UserState(enum.IntEnum):
+    ACTIVE = 0
+    DEACTIVATED = 1
+    SUSPENDED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    display_name: str = ""
+    bio: str = ""
+    location: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """`etag` changes with every edit and is opaque to callers."""
+
+    id: int
+    username: str
+    profile: Profile
+    create_time_ms: int
+    etag: str
+    protected: bool = False
+    state: UserState = UserState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One follow edge, or the trace of one that was removed (`on = False`, kept 8 days).
+
+    `version_us` **is** its write timestamp: the edge with the higher version stands, whatever any clock says.
+    """
+
+    follower_id: int
+    followee_id: int
+    on: bool
+    version_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """What a viewer's rules need to know of the viewer, dated by `version`.
+
+    `version` is the highest edge version seen (µs); a home list built under another version counts as missing.
+    `unfollowed`: everyone unfollowed in the last 8 days and not followed again.  Blocks, mutes and pull authors have
+    their place here and are filled by later releases.
+    """
+
+    version: int
+    unfollowed: frozenset[int] = field(default_factory=frozenset)
+    blocked: frozenset[int] = field(default_factory=frozenset)
+    muted: frozenset[int] = field(default_factory=frozenset)
+    pull: frozenset[int] = field(default_factory=frozenset)
