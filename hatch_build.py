@@ -7,12 +7,23 @@ Run by every build (wheel, editable) and by ``make gen``.  The proto package pat
 from __future__ import annotations
 
 import importlib.resources
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 OUT = ROOT / "client"
+
+
+def _plugin(name: str) -> str:
+    """protoc's flag for one plugin: on PATH (an isolated build), or beside this Python (an environment not activated)."""
+    beside = Path(sys.executable).parent
+    found = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), str(beside))))
+    if found is None:
+        raise RuntimeError(f"{name} is not installed: it comes with mypy-protobuf")
+    return f"--plugin={name}={found}"
 
 
 def generate() -> list[Path]:
@@ -27,6 +38,8 @@ def generate() -> list[Path]:
     code = protoc.main(
         [
             "protoc",
+            _plugin("protoc-gen-mypy"),
+            _plugin("protoc-gen-mypy_grpc"),
             f"-I{ROOT / 'proto'}",
             f"-I{well_known}",
             f"-I{googleapis}",
