@@ -1,0 +1,16 @@
+"""What every tier shares: the options of the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # 100 histories take seconds; `make simulate` asks for more.
+    parser.addoption("--seeds", type=int, default=100, help="how many simulated histories to run, each from its own seed")
+
+
+@pytest.fixture(scope="session")
+def seeds(request: pytest.FixtureRequest) -> range:
+    """The seeds of this run's simulated histories."""
+    return range(request.config.getoption("--seeds"))
