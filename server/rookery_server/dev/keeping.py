@@ -1,0 +1,78 @@
+"""The owner's end of the pipe to a stack's keeper."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from rookery_server.dev import processes
+from rookery_server.dev.errors import LocalClusterError, StackBusy
+from rookery_server.dev.processes import ProcessRef
+
+
+class KeeperLink:
+    """Starts a keeper and talks to it. While this object's process lives and has not detached, so does the stack."""
+
+    def __init__(self, folder: Path) -> None:
+        self._turn = threading.Lock()  # one request and its answer at a time; nodes may be restarted from threads
+        with (folder / "keeper.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "rookery_server.dev.keeper", str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # a terminal's Ctrl-C is for the owner, who then stops the keeper in order
+            )
+        hello = self._read()
+        if hello.get("error") == "locked":
+            self._close_pipes()
+            self._process.wait()
+            raise StackBusy("Another command is running this stack.")
+        if not hello.get("ready"):
+            raise LocalClusterError(f"The keeper did not start; see {folder / 'keeper.log'}.")
+
+    def start(self, name: str, argv: list[str], cwd: Path, log: Path) -> ProcessRef:
+        answer = self._ask({"start": {"name": name, "argv": argv, "cwd": str(cwd), "log": str(log)}})
+        if "error" in answer:
+            raise LocalClusterError(f"{name} could not be started: {answer['error']}")
+        return ProcessRef(answer["pid"], answer["started"], processes.boot_id())
+
+    def detach(self) -> None:
+        """Let the keeper and its engines live on when this process ends."""
+        self._ask({"detach": True})
+        self._close_pipes()
+        # The keeper goes on; a Popen that is dropped while its process runs would warn about exactly that.
+        self._process.returncode = 0
+
+    def stop(self) -> None:
+        """Stop all engines and the keeper; returns when they are gone."""
+        self._close_pipes()
+        self._process.wait()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._turn:
+            assert self._process.stdin is not None
+            try:
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.flush()
+            except BrokenPipeError:
+                raise LocalClusterError("The keeper of this stack has died; its engines died with it.") from None
+            answer = self._read()
+        if not answer:
+            raise LocalClusterError("The keeper of this stack has died; its engines died with it.")
+        return answer
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {}
+        return answer
+
+    def _close_pipes(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
