@@ -18,7 +18,7 @@ OUT = ROOT / "client"
 
 
 def _plugin(name: str) -> str:
-    """protoc's flag for one plugin: on PATH (an isolated build), or beside this Python (an environment not activated)."""
+    """protoc's flag for one plugin: on PATH (an isolated build) or beside this Python (an environment not active)."""
     beside = Path(sys.executable).parent
     found = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), str(beside))))
     if found is None:

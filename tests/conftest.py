@@ -7,7 +7,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     # 100 histories take seconds; `make simulate` asks for more.
-    parser.addoption("--seeds", type=int, default=100, help="how many simulated histories to run, each from its own seed")
+    parser.addoption("--seeds", type=int, default=100, help="how many simulated histories to run, a seed each")
 
 
 @pytest.fixture(scope="session")
