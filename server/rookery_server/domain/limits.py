@@ -16,6 +16,10 @@ MEDIA_REFERENCES = 4
 """What a post shows side by side."""
 COMBINING_RUN = 16
 """Combining marks on one base; the longest run in real orthographies is below ten."""
+URL_WEIGHT = 23
+"""What a URL counts however long it is: `transformedURLLength` of twitter-text v3."""
+EMOJI_PARTS = 6
+"""Pictographs joined into one emoji: four is the longest recommended sequence, so two are room to grow."""
 
 # --- requests -----------------------------------------------------------------------------------------------
 BATCH_IDS = 100
