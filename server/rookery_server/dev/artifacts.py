@@ -7,7 +7,6 @@ brings lands in a waiting folder first and is moved into the cache once it equal
 import hashlib
 import logging
 import re
-import shutil
 import sys
 import tempfile
 import time
@@ -118,29 +117,34 @@ def _fetch_all(jars: Sequence[Jar], folder: Path, narrator: Narrator, fetch: Fet
 
 
 def _fetch_one(jar: Jar, folder: Path, waiting: Path, fetch: Fetch, advance: Callable[[int], None]) -> None:
-    problem: Exception | None = None
-    for attempt, pause in enumerate((0.0, *_PAUSES_SECONDS)):
-        time.sleep(pause)
+    """Fetch, check, move into the cache; again after a pause when that fails."""
+    for attempt, pause in enumerate((*_PAUSES_SECONDS, None)):
         room = waiting / f"{jar.file_name}.{attempt}"
         try:
             path = fetch(jar, room, advance)
-        except OSError as error:
-            problem = DownloadRefused(
-                f"{jar.coordinate} could not be fetched: {error}\n"
-                "Is the network up, and does it allow Maven Central? What is in the cache is kept; try again later, "
-                "or set CASSANDRA_HOME to an installed Cassandra 5.0."
-            )
-            continue
-        if (found := _sha256(path)) == jar.sha256:
+            _require_listed(jar, path)
+        except (OSError, DamagedJar) as error:
+            if pause is not None:
+                time.sleep(pause)
+            elif isinstance(error, DamagedJar):
+                raise
+            else:
+                raise DownloadRefused(
+                    f"{jar.coordinate} could not be fetched: {error}\n"
+                    "Is the network up, and does it allow Maven Central? What has come is kept: try again later, "
+                    "or set CASSANDRA_HOME to an installed Cassandra 5.0."
+                ) from error
+        else:
             path.replace(folder / jar.file_name)
-            shutil.rmtree(room, ignore_errors=True)
             return
-        problem = DamagedJar(
+
+
+def _require_listed(jar: Jar, path: Path) -> None:
+    if (found := _sha256(path)) != jar.sha256:
+        raise DamagedJar(
             f"{jar.coordinate} arrives damaged: its sha256 is {found}, the list says {jar.sha256}.\n"
             "Something between here and Maven Central changes or cuts it."
         )
-    assert problem is not None
-    raise problem
 
 
 def fetch_with_jgo(jar: Jar, folder: Path, advance: Callable[[int], None]) -> Path:

@@ -49,7 +49,10 @@ def find_cassandra(narrator: Narrator, environ: Mapping[str, str] | None = None)
 
 
 def _cassandra_home(env: Mapping[str, str]) -> Path | None:
-    """The folder with lib/apache-cassandra-5.0.*.jar. Set but wrong is an error; merely on PATH but older is not used."""
+    """The folder with lib/apache-cassandra-5.0.*.jar.
+
+    A wrong CASSANDRA_HOME is an error; an older Cassandra on PATH is passed over.
+    """
     if chosen := env.get("CASSANDRA_HOME"):
         if not _is_cassandra(Path(chosen)):
             raise EngineMissing(f"CASSANDRA_HOME is {chosen}, but there is no lib/apache-cassandra-5.0.*.jar in it.")

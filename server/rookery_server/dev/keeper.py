@@ -54,6 +54,7 @@ class Keeper:
         self._in_child = _die_with(os.getpid())
         self._detached = False
         self._stopping = False
+        self._pending = b""  # the beginning of a request whose end has not come yet
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if "start" in request:
@@ -116,30 +117,33 @@ class Keeper:
         """Until told to stop by a signal, or by the end of the pipe while somebody owns the stack."""
         self._record()
         wake, ring = socket.socketpair()
-        for end in (wake, ring):
-            end.setblocking(False)
-        signal.set_wakeup_fd(ring.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_stop_signal)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        with selectors.DefaultSelector() as selector:
-            selector.register(wake, selectors.EVENT_READ)
-            selector.register(0, selectors.EVENT_READ)
-            pending = b""
+        with wake, ring, selectors.DefaultSelector() as selector:
+            wake.setblocking(False)
+            ring.setblocking(False)
+            signal.set_wakeup_fd(ring.fileno())
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, self._on_stop_signal)
+            signal.signal(signal.SIGCHLD, lambda *_: None)
+            selector.register(wake, selectors.EVENT_READ, lambda: self._on_signal(wake))
+            selector.register(0, selectors.EVENT_READ, lambda: self._on_input(selector))
             while not self._stopping:
                 for key, _ in selector.select():
-                    if key.fileobj is wake:
-                        wake.recv(4096)
-                        self.reap()
-                        continue
-                    chunk = os.read(0, 65_536)
-                    if not chunk:
-                        selector.unregister(0)
-                        self._stopping = not self._detached
-                        continue
-                    *lines, pending = (pending + chunk).split(b"\n")
-                    for line in lines:
-                        _reply(self.answer(json.loads(line)))
+                    key.data()
+            signal.set_wakeup_fd(-1)
+
+    def _on_signal(self, wake: socket.socket) -> None:
+        wake.recv(4096)
+        self.reap()
+
+    def _on_input(self, selector: selectors.BaseSelector) -> None:
+        chunk = os.read(0, 65_536)
+        if not chunk:
+            selector.unregister(0)
+            self._stopping = not self._detached
+            return
+        *lines, self._pending = (self._pending + chunk).split(b"\n")
+        for line in lines:
+            _reply(self.answer(json.loads(line)))
 
     def _on_stop_signal(self, *_: object) -> None:
         self._stopping = True

@@ -19,13 +19,16 @@ class KeeperLink:
     def __init__(self, folder: Path) -> None:
         self._turn = threading.Lock()  # one request and its answer at a time; nodes may be restarted from threads
         with (folder / "keeper.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = process = subprocess.Popen(
                 [sys.executable, "-m", "rookery_server.dev.keeper", str(folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,  # a terminal's Ctrl-C is for the owner, who then stops the keeper in order
             )
+        if process.stdin is None or process.stdout is None:  # both are asked for above
+            raise LocalClusterError("no pipes to the keeper")
+        self._to, self._from = process.stdin, process.stdout
         hello = self._read()
         if hello.get("error") == "locked":
             self._close_pipes()
@@ -54,10 +57,9 @@ class KeeperLink:
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._turn:
-            assert self._process.stdin is not None
             try:
-                self._process.stdin.write(json.dumps(request).encode() + b"\n")
-                self._process.stdin.flush()
+                self._to.write(json.dumps(request).encode() + b"\n")
+                self._to.flush()
             except BrokenPipeError:
                 raise LocalClusterError("The keeper of this stack has died; its engines died with it.") from None
             answer = self._read()
@@ -66,13 +68,11 @@ class KeeperLink:
         return answer
 
     def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._from.readline()
         answer: dict[str, Any] = json.loads(line) if line else {}
         return answer
 
     def _close_pipes(self) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
+        for pipe in (self._to, self._from):
+            with contextlib.suppress(BrokenPipeError):  # the keeper may be dead already
+                pipe.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ProcessRef:
-    """A pid and when it started, in clock ticks since boot (field 22 of /proc/PID/stat), plus the boot it belongs to."""
+    """A pid, when it started in clock ticks since boot (field 22 of /proc/PID/stat), and the id of that boot."""
 
     pid: int
     started: int

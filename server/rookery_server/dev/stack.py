@@ -17,6 +17,7 @@ from rookery_server.dev.narration import Narrator, Silent
 from rookery_server.dev.node import Node, ValkeyNode
 from rookery_server.dev.processes import ProcessRef
 from rookery_server.dev.state import Address, Remembered, StackSpec
+from rookery_server.dev.status import StackStatus, stack_status
 
 # 2-12 s are usual on two busy cores; a minute and a half is for eight people sharing them.
 READY_SECONDS = 90.0
@@ -85,6 +86,8 @@ class Stack:
                     self._let_go()
                     if not tries_left:
                         raise
+        except StackBusy:
+            raise  # somebody else's engines
         except BaseException:
             self.down()
             raise
@@ -150,7 +153,8 @@ class Stack:
     ) -> None:
         # Each folder is bound to its port by name, so a node whose port had to change starts afresh.
         folders = [self.folder / f"valkey-{port}" for port in plan.valkey_ports]
-        formed = {folder.name for folder in folders} == self._valkey_folders() and all(map(valkey.has_formed, folders))
+        same = {folder.name for folder in folders} == self._valkey_folders()
+        formed = same and all(valkey.has_formed(folder, len(folders)) for folder in folders)
         if not formed:
             self._remove_valkey_folders()
         self.valkey = tuple(self._valkey_node(engine, folder, link) for folder in folders)
@@ -224,6 +228,9 @@ class Stack:
         self._end_engines()
         if self.spec.throwaway:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def status(self) -> StackStatus:
+        return stack_status(self.spec.name, self.folder)
 
     def wipe(self) -> None:
         """Stop everything and delete what the stack keeps."""

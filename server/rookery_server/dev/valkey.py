@@ -3,7 +3,9 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -46,6 +48,10 @@ def connected(port: int) -> Iterator["redis.Redis"]:
         client.close()
 
 
+def _ask(client: "redis.Redis", *command: str | int) -> Any:
+    return client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+
+
 def answers(port: int) -> bool:
     try:
         with connected(port) as client:
@@ -57,36 +63,43 @@ def answers(port: int) -> bool:
 def slot_ranges(primaries: int) -> list[tuple[int, int]]:
     """Even shares of the slots, first and last of each."""
     edges = [index * SLOTS // primaries for index in range(primaries + 1)]
-    return [(first, last - 1) for first, last in zip(edges, edges[1:], strict=False)]
+    return [(first, last - 1) for first, last in pairwise(edges)]
 
 
 def form_cluster(ports: Sequence[int], deadline: float) -> None:
     """Make one cluster of fresh nodes: the first three get the slots, each further one follows a primary in turn.
 
-    `deadline` is a time.monotonic() value. Raises NodeSilent when a replica never learns of its primary.
+    `deadline` is a time.monotonic() value. Raises NodeSilent when a node refuses or never learns of another.
     """
+    try:
+        _join(ports, deadline)
+    except redis.RedisError as error:
+        raise NodeSilent(f"The Valkey nodes run, but do not become a cluster: {error}", "") from error
+
+
+def _join(ports: Sequence[int], deadline: float) -> None:
     primaries, replicas = ports[:PRIMARIES], ports[PRIMARIES:]
     for epoch, port in enumerate(ports, start=1):
         with connected(port) as client:
             # Different numbers, or the nodes spend their first seconds settling who is who.
-            client.execute_command("CLUSTER SET-CONFIG-EPOCH", epoch)
+            _ask(client, "CLUSTER SET-CONFIG-EPOCH", epoch)
     for port, (first, last) in zip(primaries, slot_ranges(PRIMARIES), strict=True):
         with connected(port) as client:
-            client.execute_command("CLUSTER ADDSLOTSRANGE", first, last)
+            _ask(client, "CLUSTER ADDSLOTSRANGE", first, last)
     with connected(ports[0]) as client:
         for port in ports[1:]:
-            client.execute_command("CLUSTER MEET", "127.0.0.1", port)
+            _ask(client, "CLUSTER MEET", "127.0.0.1", port)
     for index, port in enumerate(replicas):
         _follow(port, primaries[index % PRIMARIES], deadline)
 
 
 def _follow(replica: int, primary: int, deadline: float) -> None:
     with connected(primary) as client:
-        identity = client.execute_command("CLUSTER MYID")
+        identity = _ask(client, "CLUSTER MYID")
     with connected(replica) as client:
         while True:
             try:
-                client.execute_command("CLUSTER REPLICATE", identity)
+                _ask(client, "CLUSTER REPLICATE", identity)
                 return
             except redis.ResponseError as error:  # "Unknown node" until gossip has brought the news
                 if time.monotonic() >= deadline:
@@ -103,20 +116,33 @@ def whole(ports: Sequence[int]) -> bool:
 def _sees_all(port: int, nodes: int) -> bool:
     try:
         with connected(port) as client:
-            text = client.execute_command("CLUSTER INFO")
+            info = _ask(client, "CLUSTER INFO")  # a dict of strings
     except redis.RedisError:
         return False
-    # redis-py parses the reply of CLUSTER INFO into a dict of strings.
     return (
-        text["cluster_state"] == "ok"
-        and int(text["cluster_slots_ok"]) == SLOTS
-        and int(text["cluster_known_nodes"]) == nodes
+        info["cluster_state"] == "ok"
+        and int(info["cluster_slots_ok"]) == SLOTS
+        and int(info["cluster_known_nodes"]) == nodes
     )
 
 
-def has_formed(folder: Path) -> bool:
-    """Whether a node's folder says that it belongs to a cluster with slots (it is read at the next start)."""
+def has_formed(folder: Path, nodes: int) -> bool:
+    """Whether what a node left behind is a whole cluster of so many nodes, to which it will find back by itself.
+
+    nodes.conf has a line per known node: id, address, flags, primary, ping, pong, epoch, link, then slots.
+    """
     try:
-        return "connected" in (folder / "nodes.conf").read_text()
+        lines = [line.split() for line in (folder / "nodes.conf").read_text().splitlines()]
     except FileNotFoundError:
         return False
+    known = [fields for fields in lines if fields and fields[0] != "vars"]
+    slots = sum(_width(part) for fields in known for part in fields[8:])
+    return len(known) == nodes and slots == SLOTS
+
+
+def _width(slots: str) -> int:
+    """How many slots `5461-10922` or `7` are; those on their way to another node, in brackets, count where they are."""
+    if slots.startswith("["):
+        return 0
+    first, _, last = slots.partition("-")
+    return int(last or first) - int(first) + 1
