@@ -35,6 +35,12 @@ MIN_READ_LEFT_S, MIN_WRITE_LEFT_S = 0.010, 0.050
 STARTED_WRITE_S = 5.0
 """A started write runs on, shielded from its caller, for at most this long."""
 REQUEST_ID_LIFE_S = 24 * 3600
+ACKED_REQUESTS_KEPT = 4096
+"""Request ids a server remembers as acked, so that a burst of repeats is one event: more than the writes of a second."""
+NAME_CLAIM_LIFE_S = 3600
+"""A claim of a name without an account may be taken over after this: longer than any sign-up can be under way."""
+KNOWN_USERS_KEPT = 100_000
+"""Ids a server remembers as existing accounts (a few MB); an account never ceases to exist."""
 
 # --- graph --------------------------------------------------------------------------------------------------
 FOLLOWING_BASE = 5_000
@@ -66,6 +72,14 @@ INNER_READS = 16
 """Reads one call keeps in flight against the store."""
 MAX_ROUNDS = 10
 """Refills of one page after filtering."""
+SLOT_WAIT_S = 0.2
+"""How long a read waits for a free build or merge: a fifth of its default deadline, so a refusal still leaves time to
+ask another host."""
+SLICE_EXTRA = 64
+"""Positions a first slice reads beyond twice the page: what busy homes get in D seconds, for the price of one read."""
+GATHER_MIN, GATHER_FACTOR = 8, 3
+"""A build first reads max(8, 3 × 800 / followees) ids of each author: three times their even share, since posting is
+uneven, and never so few that one burst needs a second round."""
 
 # --- time ---------------------------------------------------------------------------------------------------
 ORDER_SLACK_MS = 10_000
@@ -102,6 +116,8 @@ WALL_JUMP_MS = 1_000
 # --- quotas (not for credentials with scope `bulk`) -----------------------------------------------------------
 TWEETS_PER_3H = 300
 FOLLOWS_PER_DAY = 400
+QUOTA_SUBJECTS = 100_000
+"""Users one server counts for at a time (a few tens of MB)."""
 
 # --- fan-out tiers (configurable) -----------------------------------------------------------------------------
 BROAD_FROM, PULL_FROM = 10_000, 1_000_000

@@ -1,7 +1,75 @@
+"""What cached lists may claim: the watermarks of every node, read before the lists they vouch for.
+
+See docs/protocols/claim.md.  A claim is the least mark over all shards of the log and all nodes, always: a home list on
+one node was built from author lists on others.
+"""
+
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from rookery_server.cache.interface import Link, Marks, Watermarks
+from rookery_server.domain.errors import CacheUnavailable
+from rookery_server.domain.limits import MARKS_PERIOD_S
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The marks of all nodes at one time.
+
+    `claim_ms`: the least of them, 0 when any node could not be reached, is not known, or lacks a shard.  `links`: the
+    connections over which known nodes answered.
+    """
+
+    claim_ms: int = 0
+    links: Mapping[str, Link] = field(default_factory=dict)
+
+    def vouches_for(self, links: Iterable[Link]) -> bool:
+        """Whether all these connections are the ones over which marks were read before, from nodes that are known."""
+        return all(self.links.get(link.node) == link for link in links)
+
+    def claim_for(self, links: Iterable[Link]) -> int:
+        """What lists read over `links` *after* this snapshot may claim, Unix ms; 0 = nothing."""
+        return self.claim_ms if self.vouches_for(links) else 0
+
+
+def least(marks: Mapping[str, Marks | None], shards: int) -> int:
+    """The least mark over all nodes and shards; 0 when one is missing anywhere."""
+    lowest: int | None = None
+    for node in marks.values():
+        if node is None or not node.known or any(shard not in node.marks for shard in range(shards)):
+            return 0
+        of_node = min(node.marks[shard] for shard in range(shards))
+        lowest = of_node if lowest is None else min(lowest, of_node)
+    return lowest or 0
 
 
 class ClaimTracker:
+    """Reads the marks of every node again and again; whoever reads a list takes a snapshot before."""
+
+    def __init__(self, cache: Watermarks, shards: int):
+        self._cache, self._shards = cache, shards
+        self._latest: Snapshot | None = None
+
     async def run(self) -> None:
-        """Polls the marks of every node each 500 ms until cancelled; started by the wiring."""
-        raise NotImplementedError
+        """Polls each 500 ms until cancelled; started by the wiring."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(MARKS_PERIOD_S)
+
+    async def snapshot(self) -> Snapshot:
+        """The latest one, whatever its age: an old claim is a low claim, never a wrong one.  Reads the marks only if
+        nobody did before."""
+        return self._latest or await self.refresh()
+
+    async def refresh(self) -> Snapshot:
+        """Reads the marks now.  A cache out of reach gives an empty snapshot, which vouches for nothing."""
+        try:
+            marks = await self._cache.read_marks()
+        except CacheUnavailable:
+            marks = {}
+        links = {node.link.node: node.link for node in marks.values() if node is not None and node.known}
+        self._latest = Snapshot(least(marks, self._shards), links)
+        return self._latest

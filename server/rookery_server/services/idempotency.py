@@ -1,0 +1,68 @@
+"""Request ids: the same id with the same content is one write, however often it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from rookery_server.domain.errors import InvalidArgument, RequestIdReused, Violation
+from rookery_server.domain.limits import ACKED_REQUESTS_KEPT
+from rookery_server.services.writes import StartedWrites
+
+T = TypeVar("T")
+Key = tuple[int, str]
+"""Caller and request id: ids of different callers have nothing to do with each other."""
+
+
+def checked_request_id(raw: str) -> str:
+    """The id in lower case; raises InvalidArgument unless it is a UUID in its usual 36 characters."""
+    try:
+        if len(raw) == 36 and str(uuid.UUID(raw)) == raw.lower():
+            return raw.lower()
+    except ValueError:
+        pass
+    raise InvalidArgument(Violation("request_id", "uuid", "must be a UUID"))
+
+
+def content_hash(*content: object) -> bytes:
+    """What tells one content from another; `content` is anything JSON can say."""
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).digest()
+
+
+class Repeats(Generic[T]):
+    """The requests under way in this server, and the latest it acked.
+
+    A repeat joins the attempt under way, so a thousand copies of one request are one write.
+    """
+
+    def __init__(self, writes: StartedWrites):
+        self._writes = writes
+        self._running: dict[Key, tuple[bytes, asyncio.Task[T]]] = {}
+        self._acked: OrderedDict[Key, None] = OrderedDict()
+
+    async def run(self, key: Key, content: bytes, write: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of the attempt under way, or of a new one.  Raises RequestIdReused for other content."""
+        running = self._running.get(key)
+        if running is None:
+            running = (content, self._writes.start(write()))
+            self._running[key] = running
+            running[1].add_done_callback(lambda task: self._ended(key, task))
+        if running[0] != content:
+            raise RequestIdReused("this request id was used with other content")
+        return await asyncio.shield(running[1])
+
+    def was_acked(self, key: Key) -> bool:
+        """Whether this server acked it lately: then its event is known to be in the log."""
+        return key in self._acked
+
+    def _ended(self, key: Key, task: asyncio.Task[T]) -> None:
+        del self._running[key]
+        if not task.cancelled() and task.exception() is None:
+            self._acked[key] = None
+            if len(self._acked) > ACKED_REQUESTS_KEPT:
+                self._acked.popitem(last=False)

@@ -1,0 +1,85 @@
+"""How much one user may write.
+
+In this release each server counts for itself: behind n servers a user may write up to n times as much.  A limiter in
+the cache, shared by all servers, takes this one's place later, and falls back to it when the cache is out of reach.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Protocol
+
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import RateLimited
+from rookery_server.domain.limits import FOLLOWS_PER_DAY, QUOTA_SUBJECTS, TWEETS_PER_3H
+from rookery_server.services.calls import Call
+
+
+class Quota(enum.Enum):
+    """`limit` writes in any `window_s` seconds."""
+
+    TWEETS = (TWEETS_PER_3H, 3 * 3600)
+    FOLLOWS = (FOLLOWS_PER_DAY, 86400)
+
+    @property
+    def limit(self) -> int:
+        return self.value[0]
+
+    @property
+    def window_s(self) -> int:
+        return self.value[1]
+
+
+class Quotas(Protocol):
+    async def charge(self, call: Call, quota: Quota) -> None:
+        """Counts one write of the caller; raises RateLimited, with the time after which to try again, when there were
+        too many.  Calls with scope `bulk` are not counted."""
+        ...
+
+
+@dataclass(slots=True)
+class _Counter:
+    """Counts of this window and the one before: two numbers instead of one time stamp a write."""
+
+    window: int
+    current: int = 0
+    previous: int = 0
+
+
+class LocalQuotas:
+    """A sliding window in this process: the previous window counts by the share of it that the sliding one covers."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._counters: dict[tuple[int, Quota], _Counter] = {}
+
+    async def charge(self, call: Call, quota: Quota) -> None:
+        if call.bulk:
+            return
+        window, into = divmod(self._clock.monotonic(), quota.window_s)
+        counter = self._counter(call.caller_id, quota, int(window))
+        left_of_previous = 1 - into / quota.window_s
+        if counter.current + counter.previous * left_of_previous > quota.limit - 1:
+            raise RateLimited(
+                f"at most {quota.limit} in {quota.window_s // 3600} hours",
+                retry_after_s=max(1.0, quota.window_s / quota.limit),
+            )
+        counter.current += 1
+
+    def _counter(self, user_id: int, quota: Quota, window: int) -> _Counter:
+        counter = self._counters.get((user_id, quota))
+        if counter is None:
+            if len(self._counters) >= QUOTA_SUBJECTS:
+                self._forget_old()
+            counter = self._counters[user_id, quota] = _Counter(window)
+        if counter.window != window:
+            counter.previous = counter.current if counter.window == window - 1 else 0
+            counter.current, counter.window = 0, window
+        return counter
+
+    def _forget_old(self) -> None:
+        """Drops the half that was touched longest ago (a dict keeps the order of insertion): memory stays bounded, and
+        whoever is forgotten starts anew."""
+        for key in list(self._counters)[: QUOTA_SUBJECTS // 2]:
+            del self._counters[key]

@@ -1,0 +1,75 @@
+"""Writes that, once begun, run to a known end or a stated unknown one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import Outcome, StoreUnavailable
+from rookery_server.domain.limits import MIN_WRITE_LEFT_S, STARTED_WRITE_S
+from rookery_server.services.calls import Call
+
+T = TypeVar("T")
+
+
+class StartedWrites:
+    """The writes under way in this process, shielded from their callers."""
+
+    def __init__(self, clock: Clock, ids: Callable[[], int]):
+        """`ids` mints; it may raise IdsRefused, which proves that nothing was written."""
+        self._clock, self._ids = clock, ids
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, write: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begins a write that no caller's cancellation ends; it has `STARTED_WRITE_S`, then its outcome is unknown."""
+
+        async def bounded() -> T:
+            try:
+                async with asyncio.timeout(STARTED_WRITE_S):
+                    return await write
+            except TimeoutError as error:
+                raise StoreUnavailable(outcome=Outcome.UNKNOWN) from error
+
+        task = asyncio.create_task(bounded())
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def run(self, write: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.shield(self.start(write))
+
+    async def drain(self) -> None:
+        """Waits until no write is under way: the last thing a server does before it closes its stores."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def attempt(self, call: Call, send: Callable[[int, bool], Awaitable[None]], repeat: bool = False) -> int:
+        """Sends one write, and once more if the first ended unknown and the deadline leaves time.
+
+        `send(event_id, repeat)` gets a new event id each time, minted right before sending.  Returns the event id
+        that was acked.  Raises StoreUnavailable, UNKNOWN as soon as one attempt was.
+        """
+        event_id = self._ids()
+        try:
+            await send(event_id, repeat)
+            return event_id
+        except StoreUnavailable as error:
+            if error.outcome is Outcome.NONE or call.left(self._clock) < MIN_WRITE_LEFT_S:
+                raise
+        return await self._once_more(send)
+
+    async def _once_more(self, send: Callable[[int, bool], Awaitable[None]]) -> int:
+        try:
+            event_id = self._ids()
+            await send(event_id, True)
+            return event_id
+        except Exception as error:
+            # Of whatever kind: the first attempt's outcome stays unknown, and that is what the caller must hear.
+            raise StoreUnavailable(outcome=Outcome.UNKNOWN) from error
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: a caller that is gone leaves nobody else to look at it
