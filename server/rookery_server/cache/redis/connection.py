@@ -1,0 +1,169 @@
+"""One TCP connection to one node: commands in, replies out, in order, until the first sign of trouble.
+
+All commands of one turn of the event loop leave in one write; hiredis parses what comes back.  A connection is never
+repaired.  A reply that is late, missing, malformed or says that the node is not the primary ends it, and everything
+unanswered fails with it: whoever holds it knows that nothing else was ever answered over it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+from collections.abc import Callable
+from typing import Any, Final
+
+import hiredis
+
+from rookery_server.cache.redis.errors import Disconnected, LinkError, Malformed, NotSent, Redirected, TimedOut
+
+Reply = Any
+"""What hiredis makes of RESP3: bytes, int, None, list, dict, or a `hiredis.ReplyError` in its place."""
+
+_INCOMPLETE: Final = object()
+_LATE_GRACE_S = 0.010
+"""The loop itself may have been held up: replies that wait in the socket are read before a time-out is believed."""
+_ENDINGS: Final = ("MOVED", "ASK", "READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN")
+
+
+def is_error(reply: Reply) -> bool:
+    return isinstance(reply, hiredis.ReplyError)
+
+
+class Exchange:
+    """Commands sent together, and the future of their replies."""
+
+    __slots__ = ("count", "due", "future", "replies")
+
+    def __init__(self, count: int, due: float, future: asyncio.Future[list[Reply]] | None) -> None:
+        self.count = count
+        self.due = due
+        self.future = future
+        self.replies: list[Reply] = []
+
+    def answer(self) -> None:
+        if self.future is not None and not self.future.done():
+            self.future.set_result(self.replies)
+
+    def fail(self, error: LinkError) -> None:
+        if self.future is not None and not self.future.done():
+            self.future.set_exception(error)
+
+
+class Connection(asyncio.Protocol):
+    """Made by `loop.create_connection`; see `handshake.dial`."""
+
+    def __init__(self, timeout_s: float, queue: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timeout_s = timeout_s
+        self._queue = queue
+        self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
+        self._waiting: collections.deque[Exchange] = collections.deque()
+        self._out: list[bytes] = []
+        self._turn = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+        self.unanswered = 0
+        self.error: LinkError | None = None
+        """Why it ended; None while it lives."""
+        self.on_lost: Callable[[LinkError], None] = lambda error: None
+        self.on_push: Callable[[list[Reply]], None] = lambda push: None
+
+    # --- sending ---------------------------------------------------------------------------------------------
+
+    def send(self, packed: bytes, count: int, patience_s: float = 0.0) -> asyncio.Future[list[Reply]]:
+        """Sends `count` commands at the end of this turn; their replies come as one list, errors in their places.
+        `patience_s` is what the commands may wait in the server by themselves.  Raises NotSent; the future fails
+        with a LinkError."""
+        future: asyncio.Future[list[Reply]] = self._loop.create_future()
+        self._enqueue(packed, count, patience_s, future)
+        return future
+
+    def cast(self, packed: bytes, count: int = 1) -> None:
+        """Sends commands whose replies nobody waits for.  Raises NotSent."""
+        self._enqueue(packed, count, 0.0, None)
+
+    def _enqueue(
+        self, packed: bytes, count: int, patience_s: float, future: asyncio.Future[list[Reply]] | None
+    ) -> None:
+        if self.error is not None:
+            raise NotSent(f"link ended before ({self.error})")
+        if self.unanswered + count > self._queue:
+            raise NotSent(f"{self.unanswered} commands unanswered")
+        out = self._out
+        if not out:
+            self._turn = self._loop.time()
+            self._loop.call_soon(self._flush)
+        out.append(packed)
+        self.unanswered += count
+        self._waiting.append(Exchange(count, self._turn + self._timeout_s + patience_s, future))
+
+    def _flush(self) -> None:
+        if self._transport is None or self.error is not None:
+            return
+        self._transport.write(b"".join(self._out))
+        self._out.clear()
+        if self._watch is None:
+            self._watch_for(self._waiting[0].due)
+
+    # --- receiving -------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        reader, waiting = self._reader, self._waiting
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not _INCOMPLETE:
+                kind = type(reply)
+                if kind is hiredis.PushNotification:
+                    self.on_push(reply)
+                    continue
+                if kind is hiredis.ReplyError and str(reply).startswith(_ENDINGS):
+                    self.lose(Redirected(str(reply)))
+                    return
+                exchange = waiting[0]
+                exchange.replies.append(reply)
+                self.unanswered -= 1
+                if len(exchange.replies) == exchange.count:
+                    waiting.popleft()
+                    exchange.answer()
+        except (hiredis.ProtocolError, IndexError) as error:
+            self.lose(Malformed(f"unreadable reply: {error}"))
+
+    def _watch_for(self, due: float) -> None:
+        self._watch = self._loop.call_at(due, self._check, None)
+
+    def _check(self, suspect: Exchange | None) -> None:
+        self._watch = None
+        if self.error is not None or not self._waiting:
+            return
+        head = self._waiting[0]
+        if head.due > self._loop.time():
+            self._watch_for(head.due)
+        elif head is suspect:
+            self.lose(TimedOut(f"no reply in {self._timeout_s:g} s"))
+        else:
+            self._watch = self._loop.call_later(_LATE_GRACE_S, self._check, head)
+
+    # --- life and end ----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type; TCP always gives one
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lose(Disconnected(str(exc) if exc else "closed by the node"))
+
+    def lose(self, error: LinkError) -> None:
+        """Ends it, once: nothing more is written, everything unanswered fails."""
+        if self.error is not None:
+            return
+        self.error = error
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._transport is not None:
+            self._transport.abort()
+        waiting, self._waiting = self._waiting, collections.deque()
+        self._out.clear()
+        for exchange in waiting:
+            exchange.fail(error)
+        self.on_lost(error)

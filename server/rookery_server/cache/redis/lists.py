@@ -1,0 +1,165 @@
+"""Home lists and author lists, as servers read and build them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from rookery_server.cache import keys
+from rookery_server.cache.interface import AuthorRead, HomeRead, Link
+from rookery_server.cache.redis import uses
+from rookery_server.cache.redis.client import Answered, Asked
+from rookery_server.cache.redis.commands import pack, set_body
+from rookery_server.cache.redis.connection import is_error
+from rookery_server.cache.redis.errors import Malformed, Refused
+from rookery_server.cache.redis.placing import place_calls
+from rookery_server.cache.redis.relations import read_value
+from rookery_server.cache.redis.role import Role
+from rookery_server.domain import ids, limits
+from rookery_server.domain.errors import CacheUnavailable
+
+_MULTI, _EXEC = pack("MULTI"), pack("EXEC")
+_REFRESH_BELOW_S = limits.LIST_LIFE_S - limits.LIST_REFRESH_S
+
+
+class ListsRole(Role):
+    async def read_home(self, user_id: int, start: int, count: int) -> HomeRead:
+        home, meta = keys.home(user_id), keys.home_meta(user_id)
+        # One moment of list, tail and meta: between two of these commands a build might begin or finish, and a list
+        # under build would pass for a complete one.
+        packed = b"".join(
+            (
+                _MULTI,
+                pack("LRANGE", home, start, start + count),  # one more than asked for: is there more behind?
+                pack("LINDEX", home, -1),
+                pack("TTL", home),
+                pack("MGET", meta, keys.relations(user_id)),
+                _EXEC,
+            )
+        )
+        slot = keys.slot_of(user_id)
+        answered = await self._client.ask(Asked(slot, packed, 6), uses.TIMELINE_READ)
+        results = self._client.accepted(answered.replies[-1], uses.TIMELINE_READ)
+        if any(map(is_error, results)):
+            raise Refused(str(next(filter(is_error, results))))
+        entries, tail, life, (version, relations) = results
+        exists = tail is not None and not tail.startswith(b"-")
+        if exists and 0 <= life < _REFRESH_BELOW_S:
+            self._refresh(answered.link, home, meta)
+        return HomeRead(
+            link=answered.link,
+            exists=exists,
+            ids=_ids(entries[:count]) if exists else (),
+            reached_end=exists and len(entries) <= count,
+            whole=exists and tail == keys.END_MARK,
+            built_under=None if version is None or not exists else int(version),
+            relations=read_value(relations),
+        )
+
+    def _refresh(self, link: Link, home: bytes, meta: bytes) -> None:
+        """Nobody waits for it: the next read a moment later would do it again."""
+        self._client.cast(link, self._client.scripts.refresh.call([home, meta], limits.LIST_LIFE_S))
+
+    async def read_authors(self, author_ids: Sequence[int], depth: int) -> dict[int, AuthorRead]:
+        # The tail is read first: if the list is under build at that moment its token is seen here, and if a build
+        # begins between the two, the slice starts anew with whatever was pushed since, the token behind it.
+        asked = [
+            Asked(
+                keys.slot_of(author_id),
+                pack("LINDEX", keys.author(author_id), -1) + pack("LRANGE", keys.author(author_id), 0, depth),
+                2,
+            )
+            for author_id in author_ids
+        ]
+        answers = await self._client.ask_all(asked, uses.BUILD)
+        return {
+            author_id: _author_read(answered, depth)
+            for author_id, answered in zip(author_ids, answers, strict=True)
+            if answered is not None and not any(map(is_error, answered.replies))
+        }
+
+    # --- building ----------------------------------------------------------------------------------------------
+
+    async def begin_home(self, user_id: int, token: int) -> Link | None:
+        return await self._begin([keys.home(user_id), keys.home_meta(user_id)], keys.slot_of(user_id), token)
+
+    async def begin_author(self, author_id: int, token: int) -> Link | None:
+        return await self._begin([keys.author(author_id)], keys.slot_of(author_id), token)
+
+    async def _begin(self, of: list[bytes], slot: int, token: int) -> Link | None:
+        begin = self._client.scripts.begin
+        link = await self._client.link_to(slot)
+        call = begin.call(of, token, limits.BUILD_TOKEN_LIFE_S)
+        return link if await self._client.script_one(link, begin, call, uses.BUILD) else None
+
+    async def finish_home(
+        self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link
+    ) -> bool:
+        of = [keys.home(user_id), keys.home_meta(user_id)]
+        return await self._finish(of, token, ids, whole, version, limits.HOME_KEPT, limits.LIST_LIFE_S, link)
+
+    async def finish_author(self, author_id: int, token: int, ids: Sequence[int], whole: bool, link: Link) -> bool:
+        life = keys.jittered(limits.LIST_LIFE_S, self._client.rng.random())
+        return await self._finish([keys.author(author_id)], token, ids, whole, 0, limits.AUTHOR_KEPT, life, link)
+
+    async def _finish(
+        self,
+        of: list[bytes],
+        token: int,
+        newest_first: Sequence[int],
+        whole: bool,
+        version: int,
+        kept: int,
+        life_s: int,
+        link: Link,
+    ) -> bool:
+        if not self._client.is_current(link):
+            return False
+        # Ids beyond what a list keeps would only be sent to be dropped, but dropping one unmarks the end.
+        sent = newest_first[: kept + 1]
+        finish = self._client.scripts.finish
+        call = finish.call(of, token, int(whole), version, life_s, kept, *sent)
+        return bool(await self._client.script_one(link, finish, call, uses.BUILD))
+
+    # --- the author's own view -----------------------------------------------------------------------------------
+
+    async def post_own(self, author_id: int, tweet_id: int, framed: bytes) -> None:
+        placed = self._place_own(author_id, tweet_id)
+        stored = self._store_own(tweet_id, framed)
+        for result in await asyncio.gather(placed, stored, return_exceptions=True):
+            # Best effort: the outbox brings whatever did not arrive.  Anything but a node out of reach is our bug.
+            if isinstance(result, BaseException) and not isinstance(result, CacheUnavailable):
+                raise result
+
+    async def _place_own(self, author_id: int, tweet_id: int) -> None:
+        link = await self._client.link_to(keys.slot_of(author_id))
+        place = self._client.scripts.place
+        for reply in await self._client.script(link, place, place_calls(place, author_id, tweet_id), uses.PUSH):
+            self._client.accepted(reply, uses.PUSH)
+
+    async def _store_own(self, tweet_id: int, framed: bytes) -> None:
+        link = await self._client.link_to(keys.slot_of(tweet_id))
+        if self._clock.now_ms() - ids.time_ms(tweet_id) >= limits.FILL_MAX_AGE_S * 1000:
+            return  # minted too long ago: a delete may have come and gone
+        life = keys.jittered(limits.BODY_LIFE_S, self._client.rng.random())
+        packed = set_body(keys.body(tweet_id), framed, life, only_absent=True)
+        (reply,) = await self._client.over(link, packed, 1, uses.BODY)
+        self._client.accepted(reply, uses.BODY)
+
+
+def _author_read(answered: Answered, depth: int) -> AuthorRead:
+    link, (tail, entries) = answered.link, answered.replies
+    under_build = (tail is not None and tail.startswith(b"-")) or (bool(entries) and entries[-1].startswith(b"-"))
+    if tail is None or not entries or under_build:
+        return AuthorRead(link, exists=False, ids=(), reached_end=False, whole=False)
+    reached_end = len(entries) <= depth
+    whole = reached_end and entries[-1] == keys.END_MARK
+    return AuthorRead(link, True, _ids(entries[:depth]), reached_end, whole)
+
+
+def _ids(entries: Sequence[bytes]) -> tuple[int, ...]:
+    """Without the end mark, which can only stand last."""
+    try:
+        return tuple(map(int, entries[:-1] if entries and entries[-1] == keys.END_MARK else entries))
+    except ValueError as error:
+        raise Malformed(f"a list entry is no id: {error}") from error

@@ -1,0 +1,56 @@
+-- Puts an id into its place in an existing list, once.
+-- KEYS[1] list.  ARGV: id, the lowest id that can stand above it by the order bound, trim at, kept.
+-- Returns 0 no list, 1 inserted or moved, 2 already in place, 3 below the floor of a list without end mark.
+-- Ids are compared as text: a Lua number loses them above 2^53.
+local key, id, bound = KEYS[1], ARGV[1], ARGV[2]
+
+local function less(a, b) return #a < #b or (#a == #b and a < b) end
+
+local tail = redis.call('LINDEX', key, -1)
+if not tail then return 0 end
+local building = tail:byte(1) == 45
+if not building and tail ~= '0' and less(id, tail) then return 3 end
+
+-- Everything newer than the id, and every copy of it, stands above the first entry older than the bound.
+local above, smaller, misplaced, copies = nil, false, false, 0
+
+local function scan()
+  local at = 0
+  while true do
+    local part = redis.call('LRANGE', key, at, at + 63)
+    for _, entry in ipairs(part) do
+      if entry == '0' or entry:byte(1) == 45 or less(entry, bound) then return end
+      if entry == id then
+        copies = copies + 1
+        misplaced = misplaced or smaller
+      elseif less(entry, id) then
+        smaller = true
+      else
+        above = entry
+        misplaced = misplaced or copies > 0
+      end
+    end
+    if #part < 64 then return end
+    at = at + 64
+  end
+end
+
+scan()
+if copies == 1 and not misplaced then return 2 end
+if copies > 0 then
+  if copies == redis.call('LLEN', key) then
+    redis.call('LTRIM', key, 0, 0)
+    return 2
+  end
+  redis.call('LREM', key, 0, id)
+end
+if above then
+  redis.call('LINSERT', key, 'AFTER', above, id)
+else
+  redis.call('LPUSHX', key, id)
+end
+-- A list under build ends with its token, which a trim would cut off.
+if not building and redis.call('LLEN', key) > tonumber(ARGV[3]) then
+  redis.call('LTRIM', key, 0, tonumber(ARGV[4]) - 1)
+end
+return 1

@@ -1,0 +1,76 @@
+"""What each primary can vouch for, kept in the primary itself.
+
+HASH under `wm:`: `node` (the primary's shard id), `flushed` (Unix ms) and one field for each outbox shard with its W.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from rookery_server.cache.interface import Link, Marks
+from rookery_server.cache.redis import uses
+from rookery_server.cache.redis.commands import pack
+from rookery_server.cache.redis.connection import Reply
+from rookery_server.cache.redis.errors import LinkError, Malformed, NotSent
+from rookery_server.cache.redis.role import Role
+
+_NODE, _FLUSHED = b"node", b"flushed"
+
+
+class WatermarksRole(Role):
+    async def read_marks(self) -> dict[str, Marks | None]:
+        try:
+            nodes = list((await self._client.topology()).shards)
+        except LinkError as error:
+            self._client.uses.failed(uses.WATERMARK, error)
+            return {}
+        found = await asyncio.gather(*(self._read_node(node) for node in nodes))
+        return dict(zip(nodes, found, strict=True))
+
+    async def _read_node(self, node: str) -> Marks | None:
+        try:
+            link, _ = await self._client.port(node).open()
+            return await self.read_node_marks(link)
+        except LinkError as error:
+            self._client.uses.failed(uses.WATERMARK, error)
+            return None
+
+    def is_current(self, link: Link) -> bool:
+        return self._client.is_current(link)
+
+    async def read_node_marks(self, link: Link) -> Marks:
+        (reply,) = await self._client.over(link, pack("HGETALL", self._key(link)), 1, uses.WATERMARK)
+        return _marks(link, self._client.accepted(reply, uses.WATERMARK))
+
+    async def advance(self, link: Link, moves: Mapping[int, tuple[int | None, int]]) -> dict[int, bool]:
+        if not moves:
+            return {}
+        advance = self._client.scripts.advance
+        words: list[bytes | str | int] = [link.node]
+        for shard, (expected, new) in moves.items():
+            words += [shard, "" if expected is None else expected, new]
+        call = advance.call([self._key(link)], *words)
+        moved = await self._client.script_one(link, advance, call, uses.WATERMARK)
+        return dict.fromkeys(moves, False) | {shard: bool(one) for shard, one in zip(moves, moved, strict=False)}
+
+    async def adopt_empty(self, link: Link, now_ms: int) -> bool:
+        adopt = self._client.scripts.adopt
+        call = adopt.call([self._key(link)], link.node, now_ms)
+        return bool(await self._client.script_one(link, adopt, call, uses.WATERMARK))
+
+    def _key(self, link: Link) -> bytes:
+        shard = self._client.directory.current.shards.get(link.node)
+        if shard is None:
+            raise NotSent("no such node in the cluster now")
+        return shard.watermarks_key
+
+
+def _marks(link: Link, fields: dict[bytes, Reply]) -> Marks:
+    if fields.get(_NODE) != link.node.encode():
+        return Marks(link, known=False)
+    try:
+        marks = {int(shard): int(w) for shard, w in fields.items() if shard not in (_NODE, _FLUSHED)}
+        return Marks(link, True, marks, int(fields.get(_FLUSHED, 0)))
+    except ValueError as error:
+        raise Malformed(f"watermarks: {error}") from error
