@@ -232,9 +232,10 @@ class Deliveries(Protocol):
         value stood there.  Raises CacheUnavailable when the link broke: nothing is known then."""
         ...
 
-    async def adopt_empty(self, link: Link, now_ms: int) -> bool:
+    async def adopt_empty(self, link: Link, now_ms: int, stale_ms: int | None = None) -> bool:
         """For a node that is not `known`: flushes it and writes its own shard id with `flushed_ms` = now, once:
-        False if another worker did."""
+        False if another worker did.  For a known one too far behind: likewise, if `stale_ms` is still its
+        `flushed_ms`."""
         ...
 
 

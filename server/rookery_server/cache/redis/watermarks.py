@@ -54,9 +54,9 @@ class WatermarksRole(Role):
         moved = await self._client.script_one(link, advance, call, uses.WATERMARK)
         return dict.fromkeys(moves, False) | {shard: bool(one) for shard, one in zip(moves, moved, strict=False)}
 
-    async def adopt_empty(self, link: Link, now_ms: int) -> bool:
+    async def adopt_empty(self, link: Link, now_ms: int, stale_ms: int | None = None) -> bool:
         adopt = self._client.scripts.adopt
-        call = adopt.call([self._key(link)], link.node, now_ms)
+        call = adopt.call([self._key(link)], link.node, now_ms, "" if stale_ms is None else stale_ms)
         return bool(await self._client.script_one(link, adopt, call, uses.WATERMARK))
 
     def _key(self, link: Link) -> bytes:

@@ -1,7 +1,10 @@
 -- Declares a new or emptied primary empty, once: flush and claim are one step, so of two workers one wins and the
 -- other's flush never happens.  (Why the flush may stand in a script: docs/protocols/links.md.)
--- KEYS[1] marks.  ARGV: shard id of the node, Unix ms.
-if redis.call('HGET', KEYS[1], 'node') == ARGV[1] then return 0 end
+-- KEYS[1] marks.  ARGV: shard id of the node, Unix ms, and for a known node that is too far behind its present
+-- `flushed` (else empty).
+if redis.call('HGET', KEYS[1], 'node') == ARGV[1] then
+  if ARGV[3] == '' or (redis.call('HGET', KEYS[1], 'flushed') or '0') ~= ARGV[3] then return 0 end
+end
 redis.call('FLUSHALL', 'ASYNC')
 redis.call('HSET', KEYS[1], 'node', ARGV[1], 'flushed', ARGV[2])
 return 1
