@@ -61,7 +61,7 @@ except ImportError:  # `make gen` runs this file without hatchling
     BuildHookInterface = object  # type: ignore[assignment,misc]
 
 
-class StubHook(BuildHookInterface):  # type: ignore[type-arg,misc]
+class StubHook(BuildHookInterface):  # type: ignore[type-arg]
     """Hatchling entry point."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
