@@ -18,7 +18,8 @@
     │   └── StaleEtag              the profile was edited meanwhile
     ├── ResourceExhausted          only what the *caller* used up: quota, size
     │   └── RateLimited
-    ├── DeadlineTooShort           refused at the door: cannot finish in the time left
+    ├── DeadlineExceeded           the time ran out under way
+    │   └── DeadlineTooShort       … refused at the door: cannot finish in the time left; nothing was done
     ├── Unavailable                no capacity or no quorum on our side: another host may do better
     │   ├── StoreUnavailable       Cassandra; `outcome` tells what is known of a write
     │   ├── CacheUnavailable       Redis/Valkey; never reaches a caller but through a full merge cap
@@ -136,7 +137,11 @@ class RateLimited(ResourceExhausted):
         self.retry_after_s = retry_after_s
 
 
-class DeadlineTooShort(RookeryError):
+class DeadlineExceeded(RookeryError):
+    reason = "DEADLINE_EXCEEDED"
+
+
+class DeadlineTooShort(DeadlineExceeded):
     reason = "DEADLINE_TOO_SHORT"
 
 

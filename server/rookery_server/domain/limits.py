@@ -32,9 +32,13 @@ METADATA_BYTES = 16 * 1024
 READ_DEADLINE_S, WRITE_DEADLINE_S, MAX_DEADLINE_S = 1.0, 2.0, 30.0
 MIN_READ_LEFT_S, MIN_WRITE_LEFT_S = 0.010, 0.050
 """Less than this left at the door cannot finish: refused before any work."""
+DEADLINE_SPARE_S, DEADLINE_SPARE_SHARE = 0.020, 0.1
+"""Kept back of what is left (the larger of both) when a deadline is passed down: the answer needs time to get back."""
 STARTED_WRITE_S = 5.0
 """A started write runs on, shielded from its caller, for at most this long."""
 REQUEST_ID_LIFE_S = 24 * 3600
+ID_AHEAD_MS = 60_000
+"""An id from further ahead than this was never minted: far above what two clocks within their bound can differ."""
 ACKED_REQUESTS_KEPT = 4096
 """Request ids a server remembers as acked, so that a burst of repeats is one event: more than the writes of a second."""
 NAME_CLAIM_LIFE_S = 3600
