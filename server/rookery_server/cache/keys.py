@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from binascii import crc_hqx
+from collections.abc import Iterable
 
 from rookery_server.domain import limits
 
@@ -74,6 +75,11 @@ def watermarks(slot: int) -> bytes:
 def slot_of(number: int) -> int:
     """The slot of every key whose tag is `number`: CRC-16/XMODEM modulo 16,384, as the cluster computes it."""
     return crc_hqx(b"%d" % number, 0) & 0x3FFF
+
+
+def slots_of(numbers: Iterable[int]) -> list[int]:
+    """`slot_of` for many, without a call for each."""
+    return [crc_hqx(b"%d" % number, 0) & 0x3FFF for number in numbers]
 
 
 @functools.lru_cache(maxsize=1024)

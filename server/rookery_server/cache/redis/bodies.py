@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from rookery_server.cache import keys
 from rookery_server.cache.interface import FillMark, Link
 from rookery_server.cache.redis import uses
-from rookery_server.cache.redis.client import Asked
 from rookery_server.cache.redis.commands import get, set_body
 from rookery_server.cache.redis.errors import LinkError
 from rookery_server.cache.redis.role import Role
@@ -17,13 +16,12 @@ from rookery_server.domain import limits
 
 class BodiesRole(Role):
     async def get_bodies(self, tweet_ids: Sequence[int]) -> dict[int, bytes]:
-        asked = [Asked(keys.slot_of(tweet_id), get(keys.body(tweet_id))) for tweet_id in tweet_ids]
-        answers = await self._client.ask_all(asked, uses.BODY)
-        return {
-            tweet_id: answered.replies[0]
-            for tweet_id, answered in zip(tweet_ids, answers, strict=True)
-            if answered is not None and isinstance(answered.replies[0], bytes)
-        }
+        found: dict[int, bytes] = {}
+        for part in await self._client.ask_all(tweet_ids, _get, 1, uses.BODY):
+            for tweet_id, framed in zip(part.tags, part.replies, strict=True):
+                if type(framed) is bytes:  # None: missing; otherwise an error, which is as good as missing
+                    found[tweet_id] = framed
+        return found
 
     def fill_mark(self) -> FillMark:
         return FillMark(self._clock.monotonic(), self._client.current_links())
@@ -51,3 +49,7 @@ class BodiesRole(Role):
                 await self._client.over(link, b"".join(part), len(part), uses.BODY)
             except LinkError:
                 return  # counted already; a fill that fails is forgotten
+
+
+def _get(tweet_id: int) -> bytes:
+    return get(keys.body(tweet_id))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from rookery_server.cache import keys
 from rookery_server.cache.interface import Link
 from rookery_server.cache.redis.connection import Connection, Reply, is_error
 from rookery_server.cache.redis.errors import Disconnected, LinkError, NotSent, Redirected, Refused
@@ -26,20 +26,21 @@ from rookery_server.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Commands of one slot, packed; `count` of them."""
+class Part:
+    """What one node answered to its share of a large read: `per` replies for each of `tags`, and the link."""
 
-    slot: int
-    packed: bytes
-    count: int = 1
+    link: Link
+    tags: list[int]
+    replies: list[Reply]
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """Their replies, and the link they came over."""
+class _Read:
+    """A read of many keys: `packed(tag)` is the `per` commands of one of them."""
 
-    link: Link
-    replies: list[Reply]
+    packed: Callable[[int], bytes]
+    per: int
+    use: str
 
 
 class Client:
@@ -139,10 +140,7 @@ class Client:
     async def timed(
         self, connection: Connection, packed: bytes, count: int, use: str, patience_s: float = 0.0
     ) -> list[Reply]:
-        started = time.perf_counter()
-        replies = await connection.send(packed, count, patience_s)
-        self.uses.took(use, time.perf_counter() - started)
-        return replies
+        return await connection.send(packed, count, self.uses.timer(use), patience_s)
 
     async def script(self, link: Link, script: Script, calls: Sequence[bytes], use: str) -> list[Reply]:
         """Calls of one script over exactly `link`.  A server that lost its scripts gets it again, once: a call
@@ -170,84 +168,86 @@ class Client:
 
     # --- reads over the current links --------------------------------------------------------------------------
 
-    async def ask(self, asked: Asked, use: str) -> Answered:
-        """A read.  Asked once more when the first node's answer was a quick no.  Raises LinkError."""
+    async def ask(self, slot: int, packed: bytes, count: int, use: str) -> tuple[Link, list[Reply]]:
+        """A read of one slot.  Asked once more when the first node's answer was a quick no.  Raises LinkError."""
         try:
-            return await self._ask_once(asked, use)
+            link = await self.link_to(slot)
+            return link, await self.over(link, packed, count, use)
         except (Redirected, Disconnected):
             await self.topology()
-            return await self._ask_once(asked, use)
+            link = await self.link_to(slot)
+            return link, await self.over(link, packed, count, use)
 
-    async def _ask_once(self, asked: Asked, use: str) -> Answered:
-        link = await self.link_to(asked.slot)
-        return Answered(link, await self.over(link, asked.packed, asked.count, use))
-
-    async def ask_all(self, asked: Sequence[Asked], use: str) -> list[Answered | None]:
-        """Many reads, pipelined per node; None for those whose node cannot answer.  Never raises LinkError."""
-        answers: list[Answered | None] = [None] * len(asked)
+    async def ask_all(self, tags: Sequence[int], packed: Callable[[int], bytes], per: int, use: str) -> list[Part]:
+        """A read of many tags, pipelined per node; those whose node cannot answer are in no part.  Those that got a
+        quick no are asked once more.  Never raises LinkError."""
+        read, parts = _Read(packed, per, use), list[Part]()
         try:
-            again = await self._ask_round(await self.known_topology(), asked, range(len(asked)), answers, use)
+            again = await self._ask_round(await self.known_topology(), tags, read, parts)
             if again:
-                await self._ask_round(await self.topology(), asked, again, answers, use)
+                await self._ask_round(await self.topology(), again, read, parts)
         except LinkError as error:
             self.uses.failed(use, error)
-        return answers
+        return parts
 
-    async def _ask_round(
-        self,
-        topology: Topology,
-        asked: Sequence[Asked],
-        indexes: Iterable[int],
-        answers: list[Answered | None],
-        use: str,
-    ) -> list[int]:
-        """Fills `answers`; returns the indexes worth asking once more."""
+    async def _ask_round(self, topology: Topology, tags: Sequence[int], read: _Read, parts: list[Part]) -> list[int]:
+        """Adds to `parts`; returns the tags worth asking once more."""
+        waiting: list[tuple[Link, list[int], asyncio.Future[list[Reply]]]] = []
+        slow: list[Awaitable[list[int]]] = []
+        for node, group in self._by_node(topology, tags).items():
+            port = self.port(node)
+            if port.link is not None and port.connection is not None and len(group) * read.per <= self.bulk:
+                try:
+                    packed = b"".join(map(read.packed, group))
+                    timer = self.uses.timer(read.use)
+                    waiting.append((port.link, group, port.connection.send(packed, len(group) * read.per, timer)))
+                except NotSent as error:
+                    self.uses.failed(read.use, error)
+            else:
+                slow.append(self._ask_slowly(port, group, read, parts))
+        again = [tag for failed in await asyncio.gather(*slow) for tag in failed] if slow else []
+        for link, group, answer in waiting:
+            try:
+                parts.append(Part(link, group, await answer))
+            except LinkError as error:
+                self.uses.failed(read.use, error)
+                if isinstance(error, (Redirected, Disconnected)):
+                    again += group
+        return again
+
+    def _by_node(self, topology: Topology, tags: Sequence[int]) -> dict[str, list[int]]:
         groups: dict[str, list[int]] = {}
         owners = topology.owners
-        for index in indexes:
-            node = owners[asked[index].slot]
+        for tag, slot in zip(tags, keys.slots_of(tags), strict=True):
+            node = owners[slot]
             if node is not None:
-                groups.setdefault(node, []).append(index)
-        failed = await asyncio.gather(*(self._ask_node(n, asked, group, answers, use) for n, group in groups.items()))
-        return [index for part in failed for index in part]
+                groups.setdefault(node, []).append(tag)
+        return groups
 
-    async def _ask_node(
-        self, node: str, asked: Sequence[Asked], group: list[int], answers: list[Answered | None], use: str
-    ) -> list[int]:
-        size = max(1, self.bulk // asked[group[0]].count)
-        if len(group) <= size:
-            return await self._ask_part(node, asked, group, answers, use)
+    async def _ask_slowly(self, port: Port, tags: list[int], read: _Read, parts: list[Part]) -> list[int]:
+        """For a node whose link must be opened first, or whose share is large: then a window holds it back."""
+        size = max(1, self.bulk // read.per)
         failed: list[int] = []
 
-        async def part(at: int) -> None:
-            async with self.port(node).window:
-                failed.extend(await self._ask_part(node, asked, group[at : at + size], answers, use))
+        async def ask(at: int) -> None:
+            share = tags[at : at + size]
+            async with port.window:
+                try:
+                    link, _ = await port.open()
+                    packed = b"".join(map(read.packed, share))
+                    parts.append(Part(link, share, await self.over(link, packed, len(share) * read.per, read.use)))
+                except (Redirected, Disconnected):
+                    failed.extend(share)
+                except LinkError:
+                    pass  # counted, and the answer lacks them
 
-        await asyncio.gather(*(part(at) for at in range(0, len(group), size)))
+        await asyncio.gather(*(ask(at) for at in range(0, len(tags), size)))
         return failed
 
     @property
     def bulk(self) -> int:
         """Commands of one part of something large: two such parts leave most of the queue to everybody else."""
         return max(1, self.settings.queue // 5)
-
-    async def _ask_part(
-        self, node: str, asked: Sequence[Asked], part: list[int], answers: list[Answered | None], use: str
-    ) -> list[int]:
-        count = sum([asked[index].count for index in part])
-        try:
-            link, _ = await self.port(node).open()
-            replies = await self.over(link, b"".join([asked[index].packed for index in part]), count, use)
-        except (Redirected, Disconnected):
-            return part
-        except LinkError:
-            return []
-        at = 0
-        for index in part:
-            following = at + asked[index].count
-            answers[index] = Answered(link, replies[at:following])
-            at = following
-        return []
 
     async def close(self) -> None:
         for port in (*self._ports.values(), *self._removal_ports.values()):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import collections
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import hiredis
 
@@ -29,24 +29,30 @@ def is_error(reply: Reply) -> bool:
     return isinstance(reply, hiredis.ReplyError)
 
 
+Answer = asyncio.Future[list[Reply]]
+Timer = Callable[[float], None]
+"""Takes the seconds between sending and the last reply."""
+
+
 class Exchange:
     """Commands sent together, and the future of their replies."""
 
-    __slots__ = ("count", "due", "future", "replies")
+    __slots__ = ("answer", "count", "due", "replies", "sent", "timer")
 
-    def __init__(self, count: int, due: float, future: asyncio.Future[list[Reply]] | None) -> None:
+    def __init__(self, count: int, sent: float, due: float, answer: Answer | None, timer: Timer | None) -> None:
         self.count = count
+        self.sent = sent
         self.due = due
-        self.future = future
+        self.answer = answer
+        self.timer = timer
         self.replies: list[Reply] = []
 
-    def answer(self) -> None:
-        if self.future is not None and not self.future.done():
-            self.future.set_result(self.replies)
-
     def fail(self, error: LinkError) -> None:
-        if self.future is not None and not self.future.done():
-            self.future.set_exception(error)
+        answer = self.answer
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
+            # Whoever was cancelled meanwhile will not look, and nobody needs to be told.
+            answer.exception()
 
 
 class Connection(asyncio.Protocol):
@@ -70,20 +76,20 @@ class Connection(asyncio.Protocol):
 
     # --- sending ---------------------------------------------------------------------------------------------
 
-    def send(self, packed: bytes, count: int, patience_s: float = 0.0) -> asyncio.Future[list[Reply]]:
+    def send(self, packed: bytes, count: int, timer: Timer | None = None, patience_s: float = 0.0) -> Answer:
         """Sends `count` commands at the end of this turn; their replies come as one list, errors in their places.
         `patience_s` is what the commands may wait in the server by themselves.  Raises NotSent; the future fails
         with a LinkError."""
-        future: asyncio.Future[list[Reply]] = self._loop.create_future()
-        self._enqueue(packed, count, patience_s, future)
-        return future
+        answer: Answer = self._loop.create_future()
+        self._enqueue(packed, count, answer, timer, patience_s)
+        return answer
 
-    def cast(self, packed: bytes, count: int = 1) -> None:
-        """Sends commands whose replies nobody waits for.  Raises NotSent."""
-        self._enqueue(packed, count, 0.0, None)
+    def cast(self, packed: bytes) -> None:
+        """Sends a command whose reply nobody waits for.  Raises NotSent."""
+        self._enqueue(packed, 1, None, None, 0.0)
 
     def _enqueue(
-        self, packed: bytes, count: int, patience_s: float, future: asyncio.Future[list[Reply]] | None
+        self, packed: bytes, count: int, answer: Answer | None, timer: Timer | None, patience_s: float
     ) -> None:
         if self.error is not None:
             raise NotSent(f"link ended before ({self.error})")
@@ -95,7 +101,7 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         out.append(packed)
         self.unanswered += count
-        self._waiting.append(Exchange(count, self._turn + self._timeout_s + patience_s, future))
+        self._waiting.append(Exchange(count, self._turn, self._turn + self._timeout_s + patience_s, answer, timer))
 
     def _flush(self) -> None:
         if self._transport is None or self.error is not None:
@@ -124,9 +130,15 @@ class Connection(asyncio.Protocol):
                 self.unanswered -= 1
                 if len(exchange.replies) == exchange.count:
                     waiting.popleft()
-                    exchange.answer()
+                    self._answered(exchange)
         except (hiredis.ProtocolError, IndexError) as error:
             self.lose(Malformed(f"unreadable reply: {error}"))
+
+    def _answered(self, exchange: Exchange) -> None:
+        if exchange.timer is not None:
+            exchange.timer(self._loop.time() - exchange.sent)
+        if exchange.answer is not None and not exchange.answer.done():
+            exchange.answer.set_result(exchange.replies)
 
     def _watch_for(self, due: float) -> None:
         self._watch = self._loop.call_at(due, self._check, None)
@@ -146,8 +158,8 @@ class Connection(asyncio.Protocol):
     # --- life and end ----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type; TCP always gives one
-        self._transport = transport
+        # uvloop's transports are transports without saying so.
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lose(Disconnected(str(exc) if exc else "closed by the node"))

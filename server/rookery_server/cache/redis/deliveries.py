@@ -80,8 +80,8 @@ class DeliveriesRole(Role):
         self, tweet_id: int, follower_ids: Sequence[int], links: Mapping[str, Link], in_place: bool
     ) -> Delivered:
         owners, groups = self._client.directory.current.owners, dict[str | None, list[int]]()
-        for follower_id in follower_ids:
-            groups.setdefault(owners[keys.slot_of(follower_id)], []).append(follower_id)
+        for follower_id, slot in zip(follower_ids, keys.slots_of(follower_ids), strict=True):
+            groups.setdefault(owners[slot], []).append(follower_id)
         behind = self._unserved() if None in groups else frozenset[str]()
         tallies = {node: _Tally() for node in groups if node is not None}
         await asyncio.gather(

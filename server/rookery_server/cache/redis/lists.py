@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from rookery_server.cache import keys
 from rookery_server.cache.interface import AuthorRead, HomeRead, Link
 from rookery_server.cache.redis import uses
-from rookery_server.cache.redis.client import Answered, Asked
 from rookery_server.cache.redis.commands import pack, set_body
-from rookery_server.cache.redis.connection import is_error
+from rookery_server.cache.redis.connection import Reply, is_error
 from rookery_server.cache.redis.errors import Malformed, Refused
 from rookery_server.cache.redis.placing import place_calls
 from rookery_server.cache.redis.relations import read_value
@@ -37,17 +36,16 @@ class ListsRole(Role):
                 _EXEC,
             )
         )
-        slot = keys.slot_of(user_id)
-        answered = await self._client.ask(Asked(slot, packed, 6), uses.TIMELINE_READ)
-        results = self._client.accepted(answered.replies[-1], uses.TIMELINE_READ)
+        link, replies = await self._client.ask(keys.slot_of(user_id), packed, 6, uses.TIMELINE_READ)
+        results = self._client.accepted(replies[-1], uses.TIMELINE_READ)
         if any(map(is_error, results)):
             raise Refused(str(next(filter(is_error, results))))
         entries, tail, life, (version, relations) = results
         exists = tail is not None and not tail.startswith(b"-")
         if exists and 0 <= life < _REFRESH_BELOW_S:
-            self._refresh(answered.link, home, meta)
+            self._refresh(link, home, meta)
         return HomeRead(
-            link=answered.link,
+            link=link,
             exists=exists,
             ids=_ids(entries[:count]) if exists else (),
             reached_end=exists and len(entries) <= count,
@@ -63,20 +61,17 @@ class ListsRole(Role):
     async def read_authors(self, author_ids: Sequence[int], depth: int) -> dict[int, AuthorRead]:
         # The tail is read first: if the list is under build at that moment its token is seen here, and if a build
         # begins between the two, the slice starts anew with whatever was pushed since, the token behind it.
-        asked = [
-            Asked(
-                keys.slot_of(author_id),
-                pack("LINDEX", keys.author(author_id), -1) + pack("LRANGE", keys.author(author_id), 0, depth),
-                2,
-            )
-            for author_id in author_ids
-        ]
-        answers = await self._client.ask_all(asked, uses.BUILD)
-        return {
-            author_id: _author_read(answered, depth)
-            for author_id, answered in zip(author_ids, answers, strict=True)
-            if answered is not None and not any(map(is_error, answered.replies))
-        }
+        def packed(author_id: int) -> bytes:
+            key = keys.author(author_id)
+            return pack("LINDEX", key, -1) + pack("LRANGE", key, 0, depth)
+
+        found: dict[int, AuthorRead] = {}
+        for part in await self._client.ask_all(author_ids, packed, 2, uses.BUILD):
+            replies = iter(part.replies)
+            for author_id, tail, entries in zip(part.tags, replies, replies, strict=True):
+                if not is_error(tail) and not is_error(entries):
+                    found[author_id] = _author_read(part.link, tail, entries, depth)
+        return found
 
     # --- building ----------------------------------------------------------------------------------------------
 
@@ -147,8 +142,7 @@ class ListsRole(Role):
         self._client.accepted(reply, uses.BODY)
 
 
-def _author_read(answered: Answered, depth: int) -> AuthorRead:
-    link, (tail, entries) = answered.link, answered.replies
+def _author_read(link: Link, tail: Reply, entries: Reply, depth: int) -> AuthorRead:
     under_build = (tail is not None and tail.startswith(b"-")) or (bool(entries) and entries[-1].startswith(b"-"))
     if tail is None or not entries or under_build:
         return AuthorRead(link, exists=False, ids=(), reached_end=False, whole=False)

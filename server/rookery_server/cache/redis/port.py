@@ -47,6 +47,10 @@ class Port:
         """The unbroken connection of this moment, if there is one."""
         return self._link
 
+    @property
+    def connection(self) -> Connection | None:
+        return self._connection
+
     def over(self, link: Link) -> Connection | None:
         """The connection of exactly this link, or None if it has ended."""
         return self._connection if self._link is not None and self._link.generation == link.generation else None

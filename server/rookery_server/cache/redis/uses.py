@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from rookery_server.cache.redis.errors import LinkError, Redirected
@@ -20,12 +21,13 @@ _ALL = (TIMELINE_READ, BUILD, PUSH, BODY, RELATION, OVERWRITE, WATERMARK, BELL)
 
 class Uses:
     def __init__(self, metrics: Metrics) -> None:
-        self._seconds = {use: metrics.redis_request(use) for use in _ALL}
+        self._seconds = {use: metrics.redis_request(use).observe for use in _ALL}
         self._errors = metrics.redis_errors
         self._redirects = metrics.redis_redirects
 
-    def took(self, use: str, seconds: float) -> None:
-        self._seconds[use].observe(seconds)
+    def timer(self, use: str) -> Callable[[float], None]:
+        """Takes the seconds of one exchange."""
+        return self._seconds[use]
 
     def failed(self, use: str, error: LinkError) -> None:
         self._errors(use, error.kind).inc()
