@@ -66,9 +66,10 @@ def _receive(sock: socket.socket, length: int) -> bytes:
 
 
 def _rows(body: bytes) -> list[list[bytes | None]]:
-    kind, flags, columns = struct.unpack_from(">iii", body)
+    (kind,) = struct.unpack_from(">i", body)
     if kind != _KIND_ROWS:
         return []
+    flags, columns = struct.unpack_from(">ii", body, 4)
     at = 12
     if flags & _PAGING_STATE:
         _, at = _cell(body, at)

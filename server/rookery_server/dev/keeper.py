@@ -65,9 +65,11 @@ class Keeper:
         return {"error": "unknown request"}
 
     def _start(self, name: str, argv: list[str], cwd: str, log: str) -> dict[str, Any]:
+        if before := self._engines.get(name):
+            if processes.reference(before.pid):
+                return {"error": f"{name} is running already"}
+            before.wait()  # it has ended; only its exit code is still on the way
         self.reap()
-        if name in self._engines:
-            return {"error": f"{name} is running already"}
         try:
             with Path(log).open("ab") as out:
                 engine = subprocess.Popen(

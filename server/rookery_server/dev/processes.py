@@ -30,11 +30,19 @@ def _stat_fields(pid: int) -> list[str] | None:
 
 
 def reference(pid: int) -> ProcessRef | None:
-    """The process that has `pid` now; None when there is none, or only a zombie."""
+    """The process that has `pid` now; None when there is none, or only its exit code is left to be fetched."""
     fields = _stat_fields(pid)
-    if fields is None or fields[0] in "ZX":
+    if fields is None or (fields[0] in "ZX" and _threads(pid) <= 1):
         return None
     return ProcessRef(pid, int(fields[19]), boot_id())
+
+
+def _threads(pid: int) -> int:
+    """A killed JVM shows as a zombie while its other threads still end; until then it holds its ports."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def is_alive(process: ProcessRef) -> bool:

@@ -245,10 +245,12 @@ class Stack:
 
     def _clear_leftovers(self) -> None:
         """Refuse a stack that is up; forget one that was killed."""
-        if state.is_kept(self.folder):
-            raise StackBusy(
-                f"The stack '{self.spec.name}' is up already: see `rookery dev status --name {self.spec.name}`."
-            )
+        deadline = time.monotonic() + 1.0  # a keeper that was just killed holds the lock some milliseconds longer
+        while state.is_kept(self.folder):
+            if time.monotonic() >= deadline:
+                name = self.spec.name
+                raise StackBusy(f"The stack '{name}' is up already: see `rookery dev status --name {name}`.")
+            time.sleep(0.02)
         self._end_engines()
 
     def _end_engines(self) -> None:
