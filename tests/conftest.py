@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytest_plugins = ["tests.support.engines"]  # the real engines: nothing is started until a test asks for them
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     # 100 histories take seconds; `make simulate` asks for more.

@@ -26,7 +26,7 @@ CASSANDRA = "org.apache.cassandra:cassandra-all:5.0.8"
 _FETCHERS = 8  # 90 small files: the time goes into round trips, not into bytes
 _HTTP_TIMEOUT_SECONDS = 30  # jgo's 10 s is short for a slow first byte
 # Four tries over 7 s: a dropped connection or a restarted proxy is survived, a refusal is told soon.
-_PAUSES_SECONDS = (1.0, 2.0, 4.0)
+PAUSES_SECONDS = (1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,13 @@ def lock_digest(jars: Sequence[Jar]) -> str:
     return hashlib.sha256("".join(jar.sha256 for jar in jars).encode()).hexdigest()
 
 
-def ensure_jars(jars: Sequence[Jar], folder: Path, narrator: Narrator, fetch: Fetch | None = None) -> tuple[Path, ...]:
+def ensure_jars(
+    jars: Sequence[Jar],
+    folder: Path,
+    narrator: Narrator,
+    fetch: Fetch | None = None,
+    pauses_seconds: Sequence[float] = PAUSES_SECONDS,
+) -> tuple[Path, ...]:
     """Make `folder` hold all jars as listed and return their paths, in the order of the list.
 
     Hashes only what changed (size or time) since it was last found good; fetches what is missing, and what is damaged
@@ -72,7 +78,7 @@ def ensure_jars(jars: Sequence[Jar], folder: Path, narrator: Narrator, fetch: Fe
     stamps: dict[str, Any] = read_json(stamp_file) or {}
     missing = [jar for jar in jars if not _is_good(jar, folder, stamps, narrator)]
     if missing:
-        _fetch_all(missing, folder, narrator, fetch or fetch_with_jgo)
+        _fetch_all(missing, folder, narrator, fetch or JgoFetch(), pauses_seconds)
     fresh = {jar.file_name: _stamp(jar, folder / jar.file_name) for jar in jars}
     if fresh != stamps:
         write_json(stamp_file, fresh)
@@ -100,14 +106,20 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fetch_all(jars: Sequence[Jar], folder: Path, narrator: Narrator, fetch: Fetch) -> None:
+def _fetch_all(
+    jars: Sequence[Jar], folder: Path, narrator: Narrator, fetch: Fetch, pauses_seconds: Sequence[float]
+) -> None:
     title = f"Fetching Cassandra ({len(jars)} jars, once)"
+
+    def one_jar(jar: Jar) -> None:
+        _fetch_one(jar, folder, Path(waiting), lambda room: fetch(jar, room, download.advance), pauses_seconds)
+
     with (
         tempfile.TemporaryDirectory(prefix=".incoming-", dir=folder) as waiting,
         narrator.download(title, sum(jar.size for jar in jars)) as download,
         ThreadPoolExecutor(_FETCHERS) as pool,
     ):
-        work = [pool.submit(_fetch_one, jar, folder, Path(waiting), fetch, download.advance) for jar in jars]
+        work = [pool.submit(one_jar, jar) for jar in jars]
         try:
             for one in work:
                 one.result()
@@ -116,12 +128,14 @@ def _fetch_all(jars: Sequence[Jar], folder: Path, narrator: Narrator, fetch: Fet
             raise
 
 
-def _fetch_one(jar: Jar, folder: Path, waiting: Path, fetch: Fetch, advance: Callable[[int], None]) -> None:
+def _fetch_one(
+    jar: Jar, folder: Path, waiting: Path, fetch: Callable[[Path], Path], pauses_seconds: Sequence[float]
+) -> None:
     """Fetch, check, move into the cache; again after a pause when that fails."""
-    for attempt, pause in enumerate((*_PAUSES_SECONDS, None)):
+    for attempt, pause in enumerate((*pauses_seconds, None)):
         room = waiting / f"{jar.file_name}.{attempt}"
         try:
-            path = fetch(jar, room, advance)
+            path = fetch(room)
             _require_listed(jar, path)
         except (OSError, DamagedJar) as error:
             if pause is not None:
@@ -147,22 +161,34 @@ def _require_listed(jar: Jar, path: Path) -> None:
         )
 
 
-def fetch_with_jgo(jar: Jar, folder: Path, advance: Callable[[int], None]) -> Path:
-    maven, _ = _jgo()
-    group, artifact, version, *classifier = jar.coordinate.split(":")
+class JgoFetch:
+    """Fetches from Maven Central, or from `repositories` (name to URL)."""
 
-    @contextmanager
-    def report(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
-        yield advance
+    def __init__(self, repositories: dict[str, str] | None = None) -> None:
+        self._maven, _ = _jgo()
+        self._repositories = repositories
 
-    resolver = maven.PythonResolver(progress_callback=report)
-    context = maven.MavenContext(resolver=resolver, repo_cache=folder, local_repos=[], timeout=_HTTP_TIMEOUT_SECONDS)
-    component = context.project(group, artifact).at_version(version)
-    try:
-        path: Path = resolver.download(component.artifact(*classifier))
-    except RuntimeError as error:  # how jgo says that no repository has it
-        raise OSError(str(error)) from error
-    return path
+    def __call__(self, jar: Jar, folder: Path, advance: Callable[[int], None]) -> Path:
+        group, artifact, version, *classifier = jar.coordinate.split(":")
+
+        @contextmanager
+        def report(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
+            yield advance
+
+        resolver = self._maven.PythonResolver(progress_callback=report)
+        context = self._maven.MavenContext(
+            resolver=resolver,
+            repo_cache=folder,
+            local_repos=[],
+            remote_repos=self._repositories,
+            timeout=_HTTP_TIMEOUT_SECONDS,
+        )
+        component = context.project(group, artifact).at_version(version)
+        try:
+            path: Path = resolver.download(component.artifact(*classifier))
+        except RuntimeError as error:  # how jgo says that no repository has it
+            raise OSError(str(error)) from error
+        return path
 
 
 def _jgo() -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ from rookery_server.dev.errors import LocalClusterError
 from rookery_server.dev.narration import OnConsole
 from rookery_server.dev.processes import tail
 from rookery_server.dev.stack import Stack
-from rookery_server.dev.state import Address, StackSpec
+from rookery_server.dev.state import StackSpec, parse_addresses
 
 dev_app = typer.Typer(
     name="dev", help="A real Cassandra and a real Valkey cluster on this machine.", no_args_is_help=True
@@ -43,17 +43,6 @@ def _told() -> Iterator[None]:
     except LocalClusterError as error:
         Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
-
-
-def parse_addresses(text: str) -> tuple[Address, ...]:
-    """`HOST:PORT,HOST:PORT` as pairs. Raises LocalClusterError."""
-    found = []
-    for part in filter(None, text.split(",")):
-        host, _, port = part.strip().rpartition(":")
-        if not host or not port.isdigit():
-            raise LocalClusterError(f"'{part}' is not HOST:PORT.")
-        found.append((host, int(port)))
-    return tuple(found)
 
 
 @dev_app.command()

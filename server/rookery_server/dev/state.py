@@ -17,6 +17,17 @@ from rookery_server.dev.valkey import PRIMARIES
 Address = tuple[str, int]
 
 
+def parse_addresses(text: str) -> tuple[Address, ...]:
+    """`HOST:PORT,HOST:PORT` as pairs. Raises LocalClusterError."""
+    found = []
+    for part in filter(None, text.split(",")):
+        host, _, port = part.strip().rpartition(":")
+        if not host or not port.isdigit():
+            raise LocalClusterError(f"'{part}' is not HOST:PORT.")
+        found.append((host, int(port)))
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True)
 class StackSpec:
     """What to start.
