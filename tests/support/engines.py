@@ -4,8 +4,8 @@
 stopped after the last whatever happened. ROOKERY_TEST_CASSANDRA and ROOKERY_TEST_VALKEY (HOST:PORT,…) name engines that
 run already, to be used instead: `rookery dev up --detach --fast` once, then many short test runs.
 
-`special_stacks` starts others, for tests that hurt them: three nodes, replicas, durable ones. Two cores do not carry two
-Cassandras well, so those tests come last and the shared stack is stopped before the first of them.
+`special_stacks` starts others, for tests that hurt them: three nodes, replicas, durable ones. Two cores do not carry
+two Cassandras well, so those tests come last and the shared stack is stopped before the first of them.
 """
 
 from __future__ import annotations

