@@ -1,8 +1,10 @@
-"""What every tier shares: the options of the command line."""
+"""What every tier shares: the real engines (started when first asked for) and the options of the command line."""
 
 from __future__ import annotations
 
 import pytest
+
+pytest_plugins = ("tests.support.engines",)
 
 pytest_plugins = ["tests.support.engines"]  # the real engines: nothing is started until a test asks for them
 

@@ -19,6 +19,7 @@ class May:
 
 
 INTERFACES = ("store.interface", "cache.interface")
+RPC_OTHERS = ("grpc", "grpc_health", "grpc_reflection", "google", "rookery.v1", "structlog", "jwt")
 ANYTHING = May(ours=("",), others=("",))
 TABLE: dict[str, May] = {
     "domain": May(),
@@ -35,9 +36,11 @@ TABLE: dict[str, May] = {
     "cache.redis": May(ours=("domain", "cache.interface", "cache.keys", "metrics"), others=("redis", "hiredis")),
     "services": May(ours=("domain", *INTERFACES)),
     "workers": May(ours=("domain", "services", "metrics", *INTERFACES)),
-    "rpc": May(ours=("domain", "services", "metrics"), others=("grpc", "google", "rookery.v1", "structlog", "jwt")),
+    "rpc": May(ours=("domain", "services", "metrics"), others=RPC_OTHERS),
     "metrics": May(ours=("metrics_catalogue",), others=("prometheus_client",)),
     "metrics_catalogue": May(),
+    "metrics_docs": May(ours=("metrics_catalogue",)),
+    "metrics_http": May(others=("prometheus_client",)),
     "config": May(ours=("domain.limits",), others=("pydantic", "pydantic_settings")),
     "wiring": ANYTHING,
     "cli": ANYTHING,

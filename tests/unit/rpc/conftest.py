@@ -1,0 +1,104 @@
+"""A real aio server on a port of its own, with servicers that a test scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+
+from rookery.v1 import tweets_pb2, tweets_pb2_grpc, users_pb2
+from rookery_server.domain.clock import SystemClock
+from rookery_server.metrics import Metrics
+from rookery_server.rpc.app import RpcServer
+from rookery_server.rpc.identity import TrustingIdentity
+from rookery_server.rpc.methods import SERVICES, methods
+from rookery_server.services.calls import Call
+
+Answer = Callable[[Any, Call], Awaitable[Message | bytes]]
+
+
+class Scripted:
+    """Serves every method of every service by what the test put under its name."""
+
+    def __init__(self) -> None:
+        self.script: dict[str, Answer] = {}
+        self.calls: list[tuple[str, Message, Call]] = []
+
+    def __getattr__(self, name: str) -> Answer:
+        async def serve(request: Message, call: Call) -> Message | bytes:
+            self.calls.append((name, request, call))
+            return await self.script[name](request, call)
+
+        return serve
+
+    def answers(self, name: str, reply: Message) -> None:
+        async def answer(request: Message, call: Call) -> Message:
+            return reply
+
+        self.script[name] = answer
+
+    def fails(self, name: str, error: BaseException) -> None:
+        async def answer(request: Message, call: Call) -> Message:
+            raise error
+
+        self.script[name] = answer
+
+
+@dataclass
+class Served:
+    servicer: Scripted
+    metrics: Metrics
+    server: RpcServer
+    target: str
+    clock: SystemClock
+    channel: grpc.aio.Channel
+    tweets: tweets_pb2_grpc.TweetServiceAsyncStub = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tweets = tweets_pb2_grpc.TweetServiceStub(self.channel)
+
+    def raw(self, path: str) -> Any:
+        """Calls any path with bytes, answers bytes."""
+        return self.channel.unary_unary(path)
+
+    async def idle(self) -> None:
+        """Until the server has ended every call, its last log line included: the caller hears before that."""
+        names = {method.name for method in methods()}
+        value = self.metrics.registry.get_sample_value
+        while any(value("rookery_rpc_in_flight", {"grpc_method": name}) for name in names):  # noqa: ASYNC110
+            await asyncio.sleep(0)  # no event to wait for: a server tells nobody when a call has ended
+
+    def handled(self, method: str, code: str) -> float:
+        """How many calls of a method ended with a code, as a scrape would tell."""
+        service = next(m.service for m in methods() if m.name == method)
+        labels = {"grpc_type": "unary", "grpc_service": service, "grpc_method": method, "grpc_code": code}
+        return self.metrics.registry.get_sample_value("grpc_server_handled_total", labels) or 0.0
+
+
+GET = "/rookery.v1.TweetService/GetTweet"
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    servicer = Scripted()
+    servicer.answers("GetTweet", tweets_pb2.GetTweetResponse(tweet=tweets_pb2.Tweet(id=7)))
+    servicer.answers("CreateTweet", tweets_pb2.CreateTweetResponse(tweet=tweets_pb2.Tweet(id=8)))
+    servicer.answers("GetUser", users_pb2.GetUserResponse(user=users_pb2.User(id=9)))
+    metrics = Metrics(m.label for m in methods())
+    server = RpcServer(
+        {service.full_name: servicer for service in SERVICES},
+        metrics=metrics,
+        identify=TrustingIdentity(),
+        clock=(clock := SystemClock()),
+        chance=random.Random(1),
+    )
+    target = f"127.0.0.1:{await server.start('127.0.0.1:0')}"
+    async with grpc.aio.insecure_channel(target) as channel:
+        yield Served(servicer, metrics, server, target, clock, channel)
+    await server.stop(None)
