@@ -14,6 +14,8 @@ LOCATION_CHARS = 30
 URL_CHARS = 100
 MEDIA_REFERENCES = 4
 """What a post shows side by side."""
+MEDIA_REFERENCE_CHARS = 512
+"""Room for any object store's URL; four of them stay far below a row's kilobytes."""
 COMBINING_RUN = 16
 """Combining marks on one base; the longest run in real orthographies is below ten."""
 URL_WEIGHT = 23

@@ -1,17 +1,31 @@
+"""What the delivery machinery is doing.  Looks, and changes nothing."""
+
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rookery_server.cache.interface import Marks
-from rookery_server.store.interface import DeadLetter, Lease
+from rookery_server.cache.interface import Cache, Marks
+from rookery_server.domain import events, ids
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import CacheUnavailable
+from rookery_server.domain.limits import ATTEMPT_LIFE_MS
+from rookery_server.services.claims import least
+from rookery_server.store.interface import DeadLetter, Lease, Store
+
+DEAD_DAYS = 7
+"""The life of the log: an older event is gone."""
+DEAD_SHOWN = 100
+"""A person reads no more at once, and one is reason enough to look."""
+PENDING_WINDOWS = 60
+"""Minutes of the log searched for the oldest pending event; a shard further behind is behind by its checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardStatus:
-    """`checkpoint_ms` 0 = never saved.  `oldest_pending_ms`: time of the first event at or after the checkpoint
-    (applied ones of the last seconds included), None = none.  `watermark_ms`: the least over all primaries, None when
-    one cannot be reached or proves nothing."""
+    """`checkpoint_ms` 0 = never saved.  `oldest_pending_ms`: time of the first event at or after the checkpoint, in
+    its first hour (applied ones of the last seconds included); None = none.  `watermark_ms`: the least over all
+    primaries, None when one cannot be reached or proves nothing."""
 
     shard: int
     lease: Lease | None
@@ -41,16 +55,83 @@ class WatermarksStatus:
 
 
 class Admin:
-    """What the delivery machinery is doing.  Changes nothing."""
+    """`reader`: whose progress.  `shard_leases`: names of the shards' leases, by number; `other_leases`: worker ids and
+    the like."""
 
-    async def outbox(self, days: int = 7) -> OutboxStatus:
+    def __init__(
+        self,
+        store: Store,
+        cache: Cache,
+        clock: Clock,
+        reader: str,
+        shard_leases: Sequence[str],
+        other_leases: Sequence[str],
+    ):
+        self._store, self._cache, self._clock, self._reader = store, cache, clock, reader
+        self._shard_leases, self._other_leases = tuple(shard_leases), tuple(other_leases)
+
+    async def outbox(self, days: int = DEAD_DAYS) -> OutboxStatus:
         """`days` of dead letters: 0 = 7, at most 7."""
-        raise NotImplementedError
+        checkpoints = [
+            (await self._store.load_progress(self._reader, shard)).checkpoint_ms for shard in range(self._store.shards)
+        ]
+        leases = await self._store.read_leases(self._shard_leases)
+        dead = await self._store.dead_letters(self._reader, min(days or DEAD_DAYS, DEAD_DAYS))
+        newest = sorted(dead, key=lambda letter: -letter.event_id)
+        return OutboxStatus(
+            self._store.shards,
+            sum(bool(lease.owner) for lease in leases.values()),
+            min(checkpoints) or None,
+            tuple(newest[:DEAD_SHOWN]),
+            len(newest) > DEAD_SHOWN,
+        )
 
-    async def shards(self) -> tuple[ShardStatus, ...]: ...
+    async def shards(self) -> tuple[ShardStatus, ...]:
+        """Every shard of the log, by number."""
+        leases = await self._store.read_leases(self._shard_leases)
+        marks = await self._marks()
+        return tuple(
+            [
+                await self._shard(shard, leases.get(name), marks)
+                for shard, name in enumerate(self._shard_leases[: self._store.shards])
+            ]
+        )
+
+    async def _shard(self, shard: int, lease: Lease | None, marks: Mapping[str, Marks | None]) -> ShardStatus:
+        progress = await self._store.load_progress(self._reader, shard)
+        pending = await self._oldest_pending(shard, progress.checkpoint_ms) if progress.checkpoint_ms else None
+        watermark = _least_of(shard, marks)
+        return ShardStatus(shard, lease, progress.checkpoint_ms, progress.fence, pending, watermark)
+
+    async def _oldest_pending(self, shard: int, since_ms: int) -> int | None:
+        """Window by window, since a shard that stood still for hours has too much to read for one answer."""
+        until = self._clock.now_ms() + ATTEMPT_LIFE_MS
+        for window in events.windows_between(since_ms, until)[:PENDING_WINDOWS]:
+            start = max(since_ms, window * events.WINDOW_MS)
+            rows = await self._store.read(shard, start, (window + 1) * events.WINDOW_MS)
+            if rows:
+                return ids.time_ms(rows[0].event_id)
+        return None
 
     async def leases(self) -> tuple[Lease, ...]:
-        """Worker ids and shards that were ever taken, by name."""
-        raise NotImplementedError
+        """Worker ids, shards and whatever else was ever taken, by name."""
+        found = await self._store.read_leases(self._shard_leases + self._other_leases)
+        return tuple(lease for _, lease in sorted(found.items()))
 
-    async def watermarks(self) -> WatermarksStatus: ...
+    async def watermarks(self) -> WatermarksStatus:
+        """What each primary proves to hold."""
+        nodes = await self._marks()
+        return WatermarksStatus(nodes, least(nodes, self._store.shards) or None)
+
+    async def _marks(self) -> Mapping[str, Marks | None]:
+        try:
+            return await self._cache.read_marks()
+        except CacheUnavailable:
+            return {}
+
+
+def _least_of(shard: int, marks: Mapping[str, Marks | None]) -> int | None:
+    """The least mark of one shard over all nodes; None when one is missing."""
+    of_nodes = [node.marks.get(shard) if node is not None and node.known else None for node in marks.values()]
+    known = [mark for mark in of_nodes if mark is not None]
+    return min(known) if known and len(known) == len(of_nodes) else None

@@ -10,7 +10,7 @@ from rookery_server.domain.clock import Clock
 @dataclass(frozen=True, slots=True)
 class Call:
     """`caller_id`: the acting user, 0 for nobody (public reads, sign-up).  `deadline`: on `Clock.monotonic`, seconds;
-    what is left minus the transport's margin.  `bulk`: the credential has scope `bulk`: no quotas (loaders, imports)."""
+    what is left minus the transport's margin.  `bulk`: the credential has scope `bulk`, so no quotas (loaders)."""
 
     caller_id: int
     deadline: float

@@ -1,53 +1,119 @@
+"""Tweets by id: posting, reading, taking away."""
+
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rookery_server.cache.interface import Cache
+from rookery_server.domain import events, ids
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import NotFound, PermissionDenied
+from rookery_server.domain.events import Event, EventKind
+from rookery_server.domain.frames import unframe
+from rookery_server.domain.rules import Viewer, hidden_anywhere
 from rookery_server.domain.tokens import ConsistencyToken
+from rookery_server.services.batches import checked_batch, checked_id
 from rookery_server.services.calls import Call
+from rookery_server.services.codec import TweetCodec
+from rookery_server.services.hydrate import Hydration
+from rookery_server.services.posting import Draft, Posted, Posting
+from rookery_server.services.quotas import Quotas
+from rookery_server.services.tokens import named_tweets, tweet_token
+from rookery_server.services.users import KnownUsers
+from rookery_server.services.writes import StartedWrites
+from rookery_server.store.interface import Store, TweetRow
 
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a caller wants to post.  0 = no reply, no quote."""
-
-    text: str
-    in_reply_to_id: int = 0
-    quoted_id: int = 0
-    media: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """`body`: the bare serialised Tweet."""
-
-    tweet_id: int
-    body: bytes
-    token: ConsistencyToken
+__all__ = ["Draft", "Posted", "Removed", "Tweets"]
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
+    """`settled`: every cached copy is proven to be overwritten."""
+
     settled: bool
     token: ConsistencyToken
 
 
 class Tweets:
+    def __init__(
+        self,
+        store: Store,
+        cache: Cache,
+        clock: Clock,
+        new_id: Callable[[], int],
+        codec: TweetCodec,
+        hydration: Hydration,
+        users: KnownUsers,
+        quotas: Quotas,
+        writes: StartedWrites,
+    ):
+        self._store, self._cache, self._clock, self._new_id, self._codec = store, cache, clock, new_id, codec
+        self._hydration, self._writes = hydration, writes
+        self._posting = Posting(store, cache, clock, new_id, codec, hydration, users, quotas, writes)
+
     async def create(self, call: Call, draft: Draft, request_id: str = "") -> Posted:
-        """Raises InvalidText, InvalidArgument, NotFound (answered or quoted tweet), RequestIdReused, RateLimited,
-        IdsRefused, StoreUnavailable."""
-        raise NotImplementedError
+        """Posts as the caller.  Durable, and its delivery with it, when this returns.
+
+        With a request id, the same content gives the same tweet for 24 h.  Raises InvalidText, InvalidArgument,
+        NotFound (the answered or quoted tweet, the author), RequestIdReused, RateLimited, IdsRefused,
+        StoreUnavailable.
+        """
+        return await self._posting.create(call, draft, request_id)
 
     async def delete(self, call: Call, tweet_id: int) -> Removed:
-        """Idempotent for the author.  Raises NotFound, PermissionDenied, StoreUnavailable."""
-        raise NotImplementedError
+        """Takes a tweet of the caller's away; again is OK.  Raises NotFound, PermissionDenied, StoreUnavailable."""
+        checked_id(tweet_id)
+        row = (await self._store.get_tweets([tweet_id])).get(tweet_id)
+        if row is None or (not row.body and row.author_id != call.caller_id):
+            raise NotFound("no such tweet")
+        if row.author_id != call.caller_id:
+            raise PermissionDenied("somebody else's tweet")
+        return await self._writes.run(self._remove(call, row))
+
+    async def _remove(self, call: Call, row: TweetRow) -> Removed:
+        own = await self._store.user_tweet(row.author_id, row.tweet_id)
+        if row.body or (own is not None and own.body):
+            event = await self._write_removal(call, row, max(row.version_us, own.version_us if own else 0))
+            event_ms = ids.time_ms(event.id)
+        else:
+            # Deleted before, by an attempt whose event may still be on its way: reads that carry the token look at
+            # the truth until everything up to now is applied.
+            event_ms = self._clock.now_ms()
+        settled = await self._cache.mark_deleted(row.tweet_id)
+        return Removed(settled, tweet_token(row.author_id, row.tweet_id, event_ms))
+
+    async def _write_removal(self, call: Call, row: TweetRow, old_version_us: int) -> Event:
+        # Both attempts carry one version, so whichever lands, the same cells stand.
+        version = ids.later_timestamp_us(self._new_id(), old_version_us)
+        event = await self._writes.attempt(
+            call,
+            Event(0, EventKind.DELETE, row.author_id, row.tweet_id, version),
+            lambda event: self._store.delete(row.tweet_id, row.author_id, event),
+        )
+        self._cache.ring(events.shard_of(row.author_id, self._store.shards), events.encode(event))
+        return event
 
     async def get(self, call: Call, tweet_id: int, token: ConsistencyToken | None = None) -> bytes:
-        """The bare serialised Tweet.  Raises NotFound."""
-        raise NotImplementedError
+        """The bare serialised Tweet.  Raises NotFound: missing, deleted and hidden are one and the same."""
+        body = (await self.batch_get(call, [tweet_id], token))[tweet_id]
+        if body is None:
+            raise NotFound("no such tweet")
+        return body
 
     async def batch_get(
         self, call: Call, tweet_ids: Sequence[int], token: ConsistencyToken | None = None
     ) -> dict[int, bytes | None]:
-        """1 to 100 ids; bare bytes in the order of the request, duplicates once; None = absent, deleted or hidden."""
-        raise NotImplementedError
+        """1 to 100 ids; bare bytes in the order of the request, duplicates once; None = absent, deleted or hidden.
+        Raises InvalidArgument, StoreUnavailable."""
+        wanted = checked_batch(tweet_ids)
+        hydrated = await self._hydration.bodies(wanted, named_tweets(token))
+        hydrated.raise_if_unread()
+        viewer = Viewer(call.caller_id)
+        return {id_: self._visible(viewer, hydrated.bodies.get(id_)) for id_ in wanted}
+
+    def _visible(self, viewer: Viewer, framed: bytes | None) -> bytes | None:
+        if not framed:
+            return None
+        body = unframe(framed)
+        return None if hidden_anywhere(viewer, self._codec.decode(body)) else body

@@ -1,14 +1,84 @@
+"""An author's own page: rows of the store, one query a page."""
+
 from __future__ import annotations
 
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.frames import frame
+from rookery_server.domain.limits import MAX_ROUNDS, PAGE_DEFAULT, PAGE_MAX, WATERMARK_LAG_MS
+from rookery_server.domain.models import Tweet
+from rookery_server.domain.rules import Hidden, Viewer, hidden_anywhere
 from rookery_server.domain.tokens import PageCursor
+from rookery_server.services.batches import checked_id, checked_page_size
 from rookery_server.services.calls import Call
-from rookery_server.services.pages import TimelinePage
+from rookery_server.services.codec import TweetCodec
+from rookery_server.services.pages import PageInfo, PageSource, TimelinePage
+from rookery_server.services.users import KnownUsers
+from rookery_server.store.interface import Store, TweetRow
+
+
+class _Profile:
+    """One page being filled.  `last_id`: the last row considered, shown or not."""
+
+    def __init__(self, codec: TweetCodec, viewer: Viewer, exclude_replies: bool):
+        self._codec, self._viewer, self._exclude_replies = codec, viewer, exclude_replies
+        self.bodies: list[bytes] = []
+        self.tweets: list[Tweet] = []
+        self.hidden = 0
+        self.last_id: int | None = None
+
+    def consider(self, row: TweetRow) -> None:
+        self.last_id = row.tweet_id
+        tweet = self._codec.decode(row.body) if row.body else None
+        reason = hidden_anywhere(self._viewer, tweet)
+        self.hidden += reason not in (None, Hidden.DELETED)
+        if reason is not None or tweet is None or self._is_excluded(tweet):
+            return
+        self.bodies.append(frame(row.body))
+        self.tweets.append(tweet)
+
+    def _is_excluded(self, tweet: Tweet) -> bool:
+        """A reply to somebody else; answering oneself continues a thread."""
+        return self._exclude_replies and tweet.reply is not None and tweet.reply.to_author_id != tweet.author_id
 
 
 class UserTimelines:
+    def __init__(self, store: Store, clock: Clock, codec: TweetCodec, users: KnownUsers):
+        self._store, self._clock, self._codec, self._users = store, clock, codec, users
+
     async def page(
         self, call: Call, user_id: int, page_size: int, cursor: PageCursor | None = None, exclude_replies: bool = False
     ) -> TimelinePage:
         """An author's tweets, newest first.  `exclude_replies` leaves replies to other accounts out.
-        Always the truth at a quorum, so no consistency token is needed.  Raises NotFound."""
-        raise NotImplementedError
+        Always the truth at a quorum, so no consistency token is needed.  A short page may have a cursor.
+        Raises InvalidArgument, NotFound, StoreUnavailable."""
+        size = checked_page_size(page_size, PAGE_DEFAULT, PAGE_MAX)
+        await self._users.require(checked_id(user_id, "user_id"))
+        until = self._clock.monotonic() + call.left(self._clock) / 2
+        complete_through_ms = self._clock.now_ms() - WATERMARK_LAG_MS
+        profile = _Profile(self._codec, Viewer(call.caller_id), exclude_replies)
+        profile.last_id = cursor.last_id if cursor else None
+        end = await self._fill(profile, user_id, size, until)
+        next_cursor = None if end or profile.last_id is None else PageCursor(profile.last_id)
+        info = PageInfo(PageSource.HISTORY, end, complete_through_ms, hidden=profile.hidden)
+        return TimelinePage(
+            tuple(profile.bodies),
+            tuple(tweet.id for tweet in profile.tweets),
+            tuple(tweet.author_id for tweet in profile.tweets),
+            next_cursor,
+            None,
+            info,
+        )
+
+    async def _fill(self, profile: _Profile, user_id: int, size: int, until: float) -> bool:
+        """True when history ends with this page."""
+        for round_ in range(MAX_ROUNDS):
+            if round_ and self._clock.monotonic() >= until:
+                return False
+            read = await self._store.user_tweets(user_id, profile.last_id, size)
+            for at, row in enumerate(read.rows, 1):
+                profile.consider(row)
+                if len(profile.bodies) == size:
+                    return read.end and at == len(read.rows)
+            if read.end:
+                return True
+        return False

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import Outcome, StoreUnavailable
+from rookery_server.domain.events import Event
 from rookery_server.domain.limits import MIN_WRITE_LEFT_S, STARTED_WRITE_S
 from rookery_server.services.calls import Call
 
@@ -45,26 +47,26 @@ class StartedWrites:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def attempt(self, call: Call, send: Callable[[int, bool], Awaitable[None]], repeat: bool = False) -> int:
+    async def attempt(self, call: Call, event: Event, send: Callable[[Event], Awaitable[None]]) -> Event:
         """Sends one write, and once more if the first ended unknown and the deadline leaves time.
 
-        `send(event_id, repeat)` gets a new event id each time, minted right before sending.  Returns the event id
-        that was acked.  Raises StoreUnavailable, UNKNOWN as soon as one attempt was.
+        `event` is a draft: each attempt sends a copy under a new id, minted right before, the second one marked as a
+        repeat.  Returns the event that was acked.  Raises StoreUnavailable, UNKNOWN as soon as one attempt was.
         """
-        event_id = self._ids()
+        first = replace(event, id=self._ids())
         try:
-            await send(event_id, repeat)
-            return event_id
+            await send(first)
+            return first
         except StoreUnavailable as error:
             if error.outcome is Outcome.NONE or call.left(self._clock) < MIN_WRITE_LEFT_S:
                 raise
-        return await self._once_more(send)
+        return await self._once_more(event, send)
 
-    async def _once_more(self, send: Callable[[int, bool], Awaitable[None]]) -> int:
+    async def _once_more(self, event: Event, send: Callable[[Event], Awaitable[None]]) -> Event:
         try:
-            event_id = self._ids()
-            await send(event_id, True)
-            return event_id
+            second = replace(event, id=self._ids(), repeat=True)
+            await send(second)
+            return second
         except Exception as error:
             # Of whatever kind: the first attempt's outcome stays unknown, and that is what the caller must hear.
             raise StoreUnavailable(outcome=Outcome.UNKNOWN) from error

@@ -1,0 +1,133 @@
+"""What one call gathers of the authors it merges: cached lists where they are there, rows of the store where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from rookery_server.cache.interface import Link, Lists
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
+from rookery_server.domain.limits import (
+    AUTHOR_KEPT,
+    AUTHOR_TRIM_AT,
+    BUILD_STORE_WITHIN_S,
+    INNER_READS,
+    WATERMARK_LAG_MS,
+)
+from rookery_server.domain.merge import UNKNOWN, Merged, Part, merge, sliced
+from rookery_server.services.bounded import each
+from rookery_server.services.claims import Snapshot
+from rookery_server.store.interface import TweetStore, UserTweetIds
+
+WHOLE_LIST = 4 * AUTHOR_TRIM_AT
+"""Deep enough to reach the end of any author list, trimmed late or not."""
+
+
+class GatheredAuthors:
+    """The parts of many authors, each known down to its floor, and what they may claim together.
+
+    One call goes through it from the newest ids down and never back up, so a part is complete *below where the call
+    is*, down to its floor.  `links`: the connections lists were read over.
+    """
+
+    def __init__(
+        self, store: TweetStore, cache: Lists, clock: Clock, new_id: Callable[[], int], authors: Iterable[int]
+    ):
+        self._store, self._cache, self._clock, self._new_id = store, cache, clock, new_id
+        self.parts: dict[int, Part] = dict.fromkeys(authors, UNKNOWN)
+        self.links: set[Link] = set()
+        self._cut: set[int] = set()
+        self._first_truth_ms: int | None = None
+
+    def merge(self, below: int, want: int) -> Merged:
+        return merge(self.parts, below, want)
+
+    def missing(self) -> tuple[int, ...]:
+        """Authors nothing is known of yet."""
+        return tuple(author for author, part in self.parts.items() if part is UNKNOWN)
+
+    def cut_short(self, authors: Iterable[int]) -> tuple[int, ...]:
+        """Those of `authors` whose cached list goes on below what was read of it."""
+        return tuple(author for author in authors if author in self._cut)
+
+    def complete_through_ms(self, snapshot: Snapshot) -> int:
+        """The least of: what the lists may claim, if any was used; when the store was first read, minus the lag."""
+        claims = [snapshot.claim_for(self.links)] if self.links else []
+        if self._first_truth_ms is not None:
+            claims.append(self._first_truth_ms - WATERMARK_LAG_MS)
+        return min(claims, default=0)
+
+    async def from_cache(self, authors: Collection[int], depth: int, vouched_by: Snapshot | None = None) -> None:
+        """Reads the newest `depth` positions of each list; what is missing, or not vouched for where that is asked,
+        stays as it was."""
+        try:
+            lists = await self._cache.read_authors(tuple(authors), depth)
+        except CacheUnavailable:
+            return
+        for author, read in lists.items():
+            part = sliced(read.ids, read.whole)
+            if not read.exists or part is UNKNOWN or (vouched_by and not vouched_by.vouches_for([read.link])):
+                continue
+            self.parts[author] = part
+            self.links.add(read.link)
+            (self._cut.discard if read.reached_end else self._cut.add)(author)
+
+    async def deepen(self, authors: Collection[int], below: int, want: int) -> None:
+        """Reads `want` more rows of each from the store, below what is known of it and below `below`."""
+
+        async def one(author: int) -> None:
+            known = self.parts[author]
+            before = min(below, known.floor)
+            self._note_truth()
+            read = await self._store.user_tweet_ids(author, before if before < UNKNOWN.floor else None, want)
+            self.parts[author] = Part(known.ids + read.ids, _floor_of(read))
+
+        await each(authors, INNER_READS, one)
+
+    async def load_missing(self) -> None:
+        """Loads the lists nothing is known of from the store, and stores them in the cache by the token protocol."""
+        await each(self.missing(), INNER_READS, self._load_list)
+
+    async def _load_list(self, author: int) -> None:
+        started = self._clock.monotonic()
+        token = -self._new_id()
+        try:
+            link = await self._cache.begin_author(author, token)
+        except CacheUnavailable:
+            link = None
+        self._note_truth()
+        read = await self._store.user_tweet_ids(author, None, AUTHOR_KEPT)
+        self.parts[author] = Part(read.ids, _floor_of(read))
+        if link is not None and self._clock.monotonic() - started <= BUILD_STORE_WITHIN_S:
+            try:
+                await self._cache.finish_author(author, token, read.ids, read.end, link)
+            except CacheUnavailable:
+                return  # the next build finds it missing again
+
+    def _note_truth(self) -> None:
+        if self._first_truth_ms is None:
+            self._first_truth_ms = self._clock.now_ms()
+
+
+def _floor_of(read: UserTweetIds) -> int:
+    """Rows of the store are in exact order, so they are known down to the last one, without slack."""
+    if read.end:
+        return 0
+    if not read.ids:
+        raise StoreUnavailable  # neither rows nor an end: better no answer than a made-up end of history
+    return read.ids[-1]
+
+
+async def gather_for_build(gathered: GatheredAuthors, depth: int, want: int, enough: int) -> Part:
+    """What a build may keep: the newest `want` ids down to the highest floor of the sources (docs/protocols/build.md,
+    B4 and B5).  When that leaves fewer than `enough`, the few sources in the way are read from the store."""
+    await gathered.from_cache(tuple(gathered.parts), depth)
+    await gathered.load_missing()
+    merged = gathered.merge(UNKNOWN.floor, want)
+    if again := gathered.cut_short(merged.blocked):
+        await gathered.from_cache(again, WHOLE_LIST)
+        merged = gathered.merge(UNKNOWN.floor, want)
+    if len(merged.part.ids) < enough and 0 < len(merged.blocked) <= INNER_READS:
+        await gathered.deepen(merged.blocked, UNKNOWN.floor, want)
+        merged = gathered.merge(UNKNOWN.floor, want)
+    return merged.part

@@ -1,0 +1,105 @@
+"""Filling a page: hydrate, judge, and go on further down for what was dropped (B13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import CapReached, StoreUnavailable
+from rookery_server.domain.frames import unframe
+from rookery_server.domain.limits import MAX_ROUNDS
+from rookery_server.domain.merge import Part
+from rookery_server.domain.models import Tweet
+from rookery_server.domain.rules import Hidden, hidden_from_home
+from rookery_server.services.hydrate import Hydration
+from rookery_server.services.reading import Reading
+
+
+@dataclass(slots=True)
+class Filled:
+    """A page so far.
+
+    `below`: everything at or above it is considered, nothing below it is: the next page goes on there.  `done`: there
+    is nothing left down to the floor asked for.  `end`: nor below that floor: history ends.  `cut`: the store could
+    not answer for what comes next.
+    """
+
+    below: int
+    bodies: list[bytes] = field(default_factory=list)
+    tweets: list[Tweet] = field(default_factory=list)
+    hidden: int = 0
+    done: bool = False
+    end: bool = False
+    cut: bool = False
+
+
+class Filling:
+    """Fills one page from one reading."""
+
+    def __init__(
+        self, hydration: Hydration, decode: Callable[[bytes], Tweet], clock: Clock, reading: Reading, size: int
+    ):
+        self._hydration, self._decode, self._clock = hydration, decode, clock
+        self._reading, self._size = reading, size
+
+    async def fill(self, below: int, floor: int, until: float) -> Filled:
+        """Up to `size` tweets of [floor, below), newest first.  Gives up short after 10 rounds or at `until`
+        (monotonic), never before the first.  Raises StoreUnavailable or CapReached only for a page of nothing."""
+        page = Filled(below)
+        part = Part((), below)
+        pending: tuple[int, ...] = ()
+        for round_ in range(MAX_ROUNDS):
+            if round_ and self._clock.monotonic() >= until:
+                break
+            try:
+                if not pending:
+                    part = await self._reading.slice(page.below, self._missing(page))
+                    pending = tuple(id_ for id_ in part.ids if id_ >= floor)
+                pending = await self._take(page, pending)
+            except (StoreUnavailable, CapReached) as error:
+                page.cut = isinstance(error, StoreUnavailable)
+                if not page.bodies:
+                    raise
+                break
+            if page.cut:
+                if not page.bodies:
+                    raise StoreUnavailable
+                break
+            if not pending:
+                self._note_floor(page, part, floor)
+            if page.done or not self._missing(page):
+                break
+        return page
+
+    def _missing(self, page: Filled) -> int:
+        return self._size - len(page.bodies)
+
+    def _note_floor(self, page: Filled, part: Part, floor: int) -> None:
+        """All ids of the part were considered: the page has come down to where the part, or the call, ends."""
+        page.below = min(page.below, max(part.floor, floor)) if max(part.floor, floor) else page.below
+        page.done = part.floor <= floor
+        page.end = part.floor == 0 and not any(id_ < floor for id_ in part.ids)
+
+    async def _take(self, page: Filled, pending: tuple[int, ...]) -> tuple[int, ...]:
+        """Considers as many as are missing; returns what was not considered yet."""
+        now, later = pending[: self._missing(page)], pending[self._missing(page) :]
+        hydrated = await self._hydration.bodies(now, self._reading.bypass)
+        for at, id_ in enumerate(now):
+            if id_ in hydrated.unread:
+                page.cut = True
+                return now[at:] + later
+            self._judge(page, hydrated.bodies.get(id_))
+            page.below = id_
+        return later
+
+    def _judge(self, page: Filled, framed: bytes | None) -> None:
+        if framed is None:
+            return  # not readable at a quorum, so not acked: it is shown once it is there
+        tweet = self._decode(unframe(framed)) if framed else None
+        reason = hidden_from_home(self._reading.viewer, tweet)
+        if reason is None and tweet is not None:
+            page.bodies.append(framed)
+            page.tweets.append(tweet)
+        elif reason is not Hidden.DELETED:
+            page.hidden += 1
