@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -115,15 +116,24 @@ async def advance(cache: Deliveries, fleet: Fleet, targets: Mapping[int, tuple[S
     for shard, (marks, target_ms) in targets.items():
         for link, expected in marks.moves(target_ms).values():
             by_link.setdefault(link, {})[shard] = expected, target_ms
-    for link, moves in by_link.items():
-        try:
-            done = await cache.advance(link, moves)
-        except CacheUnavailable:
-            fleet.suspect([link.node], {link.node: link})
-            continue
-        for shard, moved in done.items():
-            marks, target_ms = targets[shard]
-            if moved:
-                marks.moved(link.node, link, target_ms)
-            else:
-                marks.refused(link.node)
+    await asyncio.gather(*(_advance_node(cache, fleet, targets, link, moves) for link, moves in by_link.items()))
+
+
+async def _advance_node(
+    cache: Deliveries,
+    fleet: Fleet,
+    targets: Mapping[int, tuple[ShardMarks, int]],
+    link: Link,
+    moves: Mapping[int, tuple[int | None, int]],
+) -> None:
+    try:
+        done = await cache.advance(link, moves)
+    except CacheUnavailable:
+        fleet.suspect([link.node], {link.node: link})
+        return
+    for shard, moved in done.items():
+        marks, target_ms = targets[shard]
+        if moved:
+            marks.moved(link.node, link, target_ms)
+        else:
+            marks.refused(link.node)

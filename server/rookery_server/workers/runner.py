@@ -1,0 +1,283 @@
+"""A worker: leases, polls, watermarks and the bell, each in a loop of its own.
+
+`run` and `drain` are for the process; the steps between them are what the loops call, public so that tests and the
+simulation can call them in any order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from rookery_server.cache.interface import Bell, Deliveries
+from rookery_server.domain import events
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
+from rookery_server.domain.minting import WallGuard
+from rookery_server.metrics import Metrics
+from rookery_server.services.clock_gate import ClockGate
+from rookery_server.store.interface import ClockStore, GraphStore, LeaseStore, OutboxStore, TweetStore
+from rookery_server.workers import watermark
+from rookery_server.workers.apply import Applier
+from rookery_server.workers.fleet import Fleet
+from rookery_server.workers.settings import WorkerSettings
+from rookery_server.workers.shard import ShardAtWork, Sleep
+from rookery_server.workers.shard_leases import ShardLeases
+
+log = logging.getLogger(__name__)
+
+
+class WorkerStore(TweetStore, GraphStore, OutboxStore, LeaseStore, ClockStore, Protocol):
+    """What a worker needs of the truth."""
+
+
+class WorkerCache(Deliveries, Bell, Protocol):
+    """What a worker needs of the cache."""
+
+
+class Worker:
+    """One process's share of the log.  `owner` names this process and no other, ever."""
+
+    def __init__(
+        self,
+        store: WorkerStore,
+        cache: WorkerCache,
+        clock: Clock,
+        settings: WorkerSettings,
+        owner: str,
+        metrics: Metrics,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        choice: random.Random | None = None,
+    ) -> None:
+        self._store, self._cache, self._clock, self._settings = store, cache, clock, settings
+        self._metrics, self._sleep = metrics, sleep
+        self._guard = WallGuard(clock)
+        self._gate = ClockGate(store, self._guard, seen=metrics.ids_clock_offset().set)
+        self._fleet = Fleet(cache)
+        self._applier = Applier(store, cache, self._fleet, clock, settings, metrics)
+        self._leases = ShardLeases(
+            store, clock, owner, store.shards, settings.lease_free_after_s, self, choice or random.Random(),
+            lambda kind, change: metrics.lease_transitions(kind, change).inc(),
+        )  # fmt: skip
+        self._arriving: dict[int, int] = {}
+        self._shards: dict[int, ShardAtWork] = {}
+        self._owned_changed = asyncio.Event()
+        self._leasing = asyncio.Lock()
+        self._jumps = 0
+        self._drained = False
+        self._loops: list[asyncio.Task[None]] = []
+
+    @property
+    def shards(self) -> frozenset[int]:
+        """Those this worker reads now."""
+        return frozenset(self._shards)
+
+    @property
+    def clock_agrees(self) -> bool:
+        """For readiness."""
+        return self._gate.open
+
+    # --- the process --------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Works until drained.  A bug in a loop ends them all: a worker that half works is worse than none."""
+        settings = self._settings
+        await self.check_clock()
+        loops: Sequence[tuple[Callable[[], Awaitable[None]], float]] = (
+            (self.check_clock, settings.clock_every_s),
+            (self.open_links, settings.links_every_s),
+            (self.keep_leases, settings.lease_renew_s),
+            (self.poll, settings.poll_every_s),
+            (self.look_after, settings.save_every_s),
+            (self.listen, 0.0),
+        )
+        self._loops = [asyncio.create_task(self._every(step, period)) for step, period in loops]
+        try:
+            await asyncio.gather(*self._loops)
+        except asyncio.CancelledError:
+            if not self._drained:
+                raise
+        finally:
+            await self._end_loops()
+            for shard in list(self._shards):
+                await self.lost(shard)
+
+    async def drain(self) -> None:
+        """Stops claiming, finishes the pages in hand, moves W, saves, releases; `run` returns then."""
+        async with self._leasing:
+            self._drained = True
+            await self._leases.give_all()
+        await self._end_loops()
+
+    async def _end_loops(self) -> None:
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+    async def _every(self, step: Callable[[], Awaitable[None]], period_s: float) -> None:
+        while True:
+            started = self._clock.monotonic()
+            await step()
+            await self._sleep(max(0.0, started + period_s - self._clock.monotonic()))
+
+    # --- leases -------------------------------------------------------------------------------------------------
+
+    async def check_clock(self) -> None:
+        await self._gate.measure()
+
+    async def keep_leases(self) -> None:
+        """Renews, gives back what is beyond the fair share, takes what is free.  Not with a clock that is wrong."""
+        async with self._leasing:
+            if self._drained or not await self._fit():
+                return
+            await self._leases.step()
+            self._metrics.lease_renewal_age("shard").set(self._leases.renewal_age_s())
+            self._metrics.outbox_shards("owned").set(len(self._shards))
+            self._metrics.outbox_shards("unowned").set(self._leases.unowned)
+
+    async def _fit(self) -> bool:
+        """Rules L9, L10 and C9.  A jump of the wall clock loses every lease."""
+        if self._guard.jumped() or self._guard.jumps != self._jumps:
+            self._guard.rebase()
+            self._jumps = self._guard.jumps
+            for shard in self._leases.owned():
+                await self._leases.lose(shard)
+            await self._gate.measure()
+            return False
+        return self._gate.open
+
+    async def gained(self, shard: int, fence: int) -> None:
+        self._arriving[shard] = fence
+        await self._arrive()
+
+    async def _arrive(self) -> None:
+        """Begins with what was gained and could not be begun before: where the predecessor saved its position."""
+        for shard, fence in list(self._arriving.items()):
+            try:
+                progress = await self._store.load_progress(self._settings.reader, shard)
+            except StoreUnavailable:
+                continue
+            if self._arriving.pop(shard, None) != fence:
+                continue
+            self._shards[shard] = ShardAtWork(
+                shard, fence, progress, self._store, self._cache, self._fleet, self._applier, self._clock,
+                self._settings, self._metrics, self._sleep,
+            )  # fmt: skip
+            self._owned_changed.set()
+            log.info("shard %d taken with fence %d from %d ms", shard, fence, progress.checkpoint_ms)
+
+    async def giving(self, shard: int) -> None:
+        self._arriving.pop(shard, None)
+        at_work = self._shards.get(shard)
+        if at_work is None:
+            return
+        await at_work.finish_in_hand()
+        if await self._fit():
+            await self._advance([at_work])
+            await at_work.save()
+        self._drop(shard)
+
+    async def lost(self, shard: int) -> None:
+        self._arriving.pop(shard, None)
+        at_work = self._shards.get(shard)
+        if at_work is not None:
+            self._drop(shard)
+            await at_work.abandon()
+
+    def _drop(self, shard: int) -> None:
+        if self._shards.pop(shard, None) is not None:
+            self._metrics.shard_released(shard)
+            self._owned_changed.set()
+
+    # --- the log ------------------------------------------------------------------------------------------------
+
+    async def open_links(self) -> None:
+        await self._fleet.refresh()
+
+    async def poll(self) -> None:
+        """One burst over all owned shards, then W of each in every node, then recoveries where needed."""
+        await self._arrive()
+        if not await self._fit():
+            return
+        start_ms = self._clock.now_ms()
+        await asyncio.gather(*(shard.poll(start_ms) for shard in self._working()))
+        if not await self._fit():
+            return
+        await self._advance(self._working())
+        for shard in self._working():
+            shard.recover()
+        self._metrics.fanout_open_events().set(sum(shard.report() for shard in self._working()))
+
+    def _working(self) -> list[ShardAtWork]:
+        """Shards whose lease is held beyond doubt."""
+        return [at_work for shard, at_work in self._shards.items() if self._leases.holds(shard)]
+
+    async def _advance(self, shards: Sequence[ShardAtWork]) -> None:
+        targets = {shard.shard: (shard.marks, shard.target_ms()) for shard in shards}
+        await watermark.advance(self._cache, self._fleet, targets)
+
+    async def look_after(self) -> None:
+        """Audits what is due and saves the position of every shard; a refused save is a lost lease."""
+        if not await self._fit():
+            return
+        await asyncio.gather(*(self._look_after(shard) for shard in self._working()))
+        if 0 in self._shards:
+            await self._count_dead()
+
+    async def _look_after(self, shard: ShardAtWork) -> None:
+        await shard.audit()
+        if not await shard.save() and self._shards.get(shard.shard) is shard:
+            log.warning("shard %d: a higher fence has written", shard.shard)
+            await self._leases.lose(shard.shard)
+
+    async def _count_dead(self) -> None:
+        """By the owner of the first shard alone, since the number is everybody's."""
+        try:
+            dead = await self._store.dead_letters(self._settings.reader, days=7)
+        except StoreUnavailable:
+            return
+        self._metrics.outbox_dead().set(len(dead))
+
+    # --- the bell -----------------------------------------------------------------------------------------------
+
+    async def listen(self) -> None:
+        """Listens for the shards owned now, until they change or the connection ends."""
+        self._owned_changed.clear()
+        changed = asyncio.create_task(self._changed())
+        hearing = asyncio.create_task(self._hear(frozenset(self._shards)))
+        try:
+            await asyncio.wait({hearing, changed}, return_when=asyncio.FIRST_COMPLETED)
+            if not changed.done():
+                await self._sleep(self._settings.links_every_s)
+        finally:
+            for task in (hearing, changed):
+                task.cancel()
+            await asyncio.gather(hearing, changed, return_exceptions=True)
+
+    async def _changed(self) -> None:
+        await self._owned_changed.wait()
+
+    async def _hear(self, shards: frozenset[int]) -> None:
+        if not shards:
+            await asyncio.Event().wait()
+        try:
+            async for shard, raw in self._cache.listen(shards):
+                self.heard(shard, raw)
+        except CacheUnavailable:
+            return
+
+    def heard(self, shard: int, raw: bytes) -> None:
+        """One ring.  What cannot be decoded is left for the poll to bury."""
+        at_work = self._shards.get(shard)
+        if at_work is None or not self._leases.holds(shard) or not self._gate.open:
+            return
+        try:
+            event = events.decode(raw)
+        except events.Undecodable:
+            return
+        if events.shard_of(event.subject, self._store.shards) == shard:
+            at_work.hear(event)

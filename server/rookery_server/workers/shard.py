@@ -1,0 +1,225 @@
+"""One owned shard at work: its log, its lines, its marks and its recovery, tied together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from rookery_server.cache.interface import Deliveries
+from rookery_server.domain import ids
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
+from rookery_server.domain.events import Event
+from rookery_server.metrics import Metrics
+from rookery_server.store.interface import DeadLetter, OutboxRow, OutboxStore, Progress
+from rookery_server.workers import audits
+from rookery_server.workers.apply import Applier, RowNotReadable
+from rookery_server.workers.fanout import Stop, Stopped
+from rookery_server.workers.fleet import Fleet
+from rookery_server.workers.lines import Lines
+from rookery_server.workers.log_reader import ShardLog
+from rookery_server.workers.recovery import Recovery
+from rookery_server.workers.settings import WorkerSettings
+from rookery_server.workers.watermark import ShardMarks
+
+log = logging.getLogger(__name__)
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def _nothing() -> None:
+    """Nobody waits for this one."""
+
+
+class ShardAtWork:
+    """Everything of one shard under one fence.  Thrown away when the lease is lost or given back."""
+
+    def __init__(
+        self,
+        shard: int,
+        fence: int,
+        progress: Progress,
+        store: OutboxStore,
+        cache: Deliveries,
+        fleet: Fleet,
+        applier: Applier,
+        clock: Clock,
+        settings: WorkerSettings,
+        metrics: Metrics,
+        sleep: Sleep,
+    ) -> None:
+        self.shard, self._store, self._applier, self._clock = shard, store, applier, clock
+        self._settings, self._metrics, self._sleep = settings, metrics, sleep
+        self._log = ShardLog(store, clock, settings, shard, fence, progress)
+        self.marks = ShardMarks(shard, fleet, clock, settings.give_up_on_node_s, metrics)
+        self._recovery = Recovery(
+            cache, fleet, self.marks, self._log, clock, settings, metrics, self._submit_row, self._submit_again
+        )
+        self._lines, self._stop = Lines(), Stop()
+        self._recovering: asyncio.Task[None] | None = None
+
+    # --- taking up ----------------------------------------------------------------------------------------------
+
+    async def poll(self, start_ms: int) -> None:
+        """One look at the log; a store that does not answer makes it as if it had not been."""
+        if len(self._log.open) > self._settings.open_events_max:
+            return
+        try:
+            rows = await self._log.poll(start_ms, self.marks.lowest())
+        except StoreUnavailable as error:
+            log.warning("shard %d not polled: %s", self.shard, error)
+            return
+        for row in rows:
+            if row.event is not None:
+                self._metrics.outbox_rings("missed").inc()
+            self._take_up(row, in_place=False, done=_nothing)
+
+    def hear(self, event: Event) -> None:
+        """The bell: the event itself, before a poll finds it."""
+        if not self._stop.asked and self._log.begin(event.id, event):
+            self._log.heard[event.id] = event
+            self._metrics.outbox_rings("heard").inc()
+            self._lines.submit(event.subject, lambda: self._work(event, in_place=False, done=_nothing))
+
+    def _submit_row(self, row: OutboxRow, done: Callable[[], None]) -> None:
+        """For a recovery: opened if never seen, applied once more if it was."""
+        if not self._log.inherited(row.event_id) and self._log.begin(row.event_id, row.event):
+            self._take_up(row, in_place=True, done=done)
+        elif row.event is None:
+            done()
+        else:
+            self._submit_again(row.event, done)
+
+    def _submit_again(self, event: Event, done: Callable[[], None]) -> None:
+        self._lines.submit(event.subject, lambda: self._work(event, in_place=True, done=done, again=True, opened=False))
+
+    def _take_up(self, row: OutboxRow, *, in_place: bool, done: Callable[[], None], again: bool = False) -> None:
+        """For a row just opened."""
+        event = row.event
+        if event is None:
+            self._lines.submit(row.event_id, lambda: self._bury(row, done))
+        else:
+            self._lines.submit(event.subject, lambda: self._work(event, in_place=in_place, done=done, again=again))
+
+    # --- working ------------------------------------------------------------------------------------------------
+
+    async def _work(
+        self, event: Event, *, in_place: bool, done: Callable[[], None], again: bool = False, opened: bool = True
+    ) -> None:
+        """Applies one event, trying for ever if need be, and then finishes it, if it was opened for this."""
+
+        async def attempt(first: bool) -> None:
+            await self._applier.apply(event, in_place=in_place or not first, again=again, stop=self._stop)
+
+        if await self._until_done(event.id, attempt):
+            if opened:
+                self._log.finish(event.id, self.marks.highest())
+            done()
+
+    async def _bury(self, row: OutboxRow, done: Callable[[], None]) -> None:
+        letter = DeadLetter(self.shard, row.event_id, row.raw, row.error)
+
+        async def attempt(first: bool) -> None:
+            await self._store.bury(self._settings.reader, letter)
+
+        if await self._until_done(row.event_id, attempt):
+            log.error("event %d of shard %d cannot be decoded: %s", row.event_id, self.shard, row.error)
+            self._metrics.outbox_dead().inc()
+            self._log.finish(row.event_id, self.marks.highest())
+            done()
+
+    async def _until_done(self, event_id: int, attempt: Callable[[bool], Awaitable[None]]) -> bool:
+        """Repeats until it succeeds; False when the shard is being given back."""
+        pause, first, alarmed = self._settings.retry_first_s, True, False
+        while not self._stop.asked:
+            try:
+                await attempt(first)
+                return True
+            except Stopped:
+                return False
+            except RowNotReadable:
+                waited = (self._clock.now_ms() - ids.time_ms(event_id)) / 1000
+                if waited > self._settings.row_alarm_s and not alarmed:
+                    alarmed = True
+                    log.error("event %d of shard %d: its row is unreadable for %d s", event_id, self.shard, waited)
+            except (StoreUnavailable, CacheUnavailable) as error:
+                log.info("event %d of shard %d waits: %s", event_id, self.shard, error)
+            except Exception:
+                # A bug of ours: the event must not be lost for it, and holding W makes it visible.
+                log.exception("event %d of shard %d failed", event_id, self.shard)
+            first = False
+            await self._pause(pause)
+            pause = min(pause * 2, self._settings.retry_most_s)
+        return False
+
+    async def _pause(self, seconds: float) -> None:
+        """In short steps, so that a hand-over does not wait for a back-off."""
+        until = self._clock.monotonic() + seconds
+        while not self._stop.asked and (left := until - self._clock.monotonic()) > 0:
+            await self._sleep(min(left, 0.2))
+
+    # --- looking after ------------------------------------------------------------------------------------------
+
+    def target_ms(self) -> int:
+        return self._log.settled_ms()
+
+    def recover(self) -> None:
+        """Begins a recovery if a node needs one and none is under way."""
+        if self._recovering is not None and self._recovering.done():
+            self._recovering = None
+        if self._recovering is None and not self._stop.asked and self.marks.behind():
+            self._recovering = asyncio.create_task(self._recover())
+
+    async def _recover(self) -> None:
+        try:
+            await self._recovery.run()
+        except (StoreUnavailable, CacheUnavailable) as error:
+            log.info("recovery of shard %d waits: %s", self.shard, error)
+
+    async def audit(self) -> None:
+        """Audits the windows that are due; what is missing is opened and applied in place."""
+        for window, rounds in self._log.due():
+            try:
+                verdict, rows = await self._log.audit(window, rounds)
+            except StoreUnavailable:
+                return
+            age = audits.AGES[min(rounds, len(audits.AGES)) - 1]
+            self._metrics.outbox_audits(age, "equal" if verdict.equal else "different").inc()
+            if not verdict.equal:
+                log.warning("shard %d window %d: %d events to apply again", self.shard, window, len(rows))
+            for row in rows:
+                self._take_up(row, in_place=True, done=_nothing, again=True)
+
+    async def save(self) -> bool:
+        """False: a higher fence has written."""
+        try:
+            return await self._log.save(self.marks.written())
+        except StoreUnavailable:
+            return True
+
+    def report(self) -> int:
+        """Sets this shard's gauges; how many events are open."""
+        oldest = self._log.oldest_open_ms()
+        age_s = 0.0 if oldest is None else max(0.0, (self._clock.now_ms() - oldest) / 1000)
+        self._metrics.outbox_oldest_pending(str(self.shard)).set(age_s)
+        self.marks.report()
+        return len(self._log.open)
+
+    async def finish_in_hand(self) -> None:
+        """Stops taking up, lets the pages in hand end.  What is left stays open, and W below it."""
+        self._stop.asked = True
+        await self._end_recovery()
+        await self._lines.stop()
+
+    async def abandon(self) -> None:
+        """The lease is lost: everything ends where it stands."""
+        self._stop.asked = True
+        await self._end_recovery()
+        await self._lines.cancel()
+
+    async def _end_recovery(self) -> None:
+        tasks: Iterable[asyncio.Task[None]] = [self._recovering] if self._recovering else []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
