@@ -17,7 +17,8 @@ from rookery_server.cache.redis.errors import LinkError, Malformed, NotSent
 from rookery_server.cache.redis.settings import Address, RedisSettings
 
 RETRY_AFTER_S = 0.1
-"""Signs of change come in bursts, and gossip needs longer than this to have news."""
+"""Pause after a refresh that nobody answered.  After one that was answered none is needed: every new sign of change
+costs a connection first, and those are spaced."""
 ASKED_AT_ONCE = 3
 """Nodes tried in one refresh: so that two silent ones do not hide a cluster that is there."""
 
@@ -67,7 +68,7 @@ class Directory:
         self._dial = dial
         self._rng = rng
         self._refreshing: asyncio.Task[None] | None = None
-        self._read_at = self._tried_at = float("-inf")
+        self._read_at = self._failed_at = float("-inf")
         self._doubted: set[Address] = set()
         self._stale = True
         self.current = Topology()
@@ -81,9 +82,9 @@ class Directory:
     @property
     def due(self) -> bool:
         now = asyncio.get_running_loop().time()
-        if self._stale:
-            return now - self._tried_at >= RETRY_AFTER_S
-        return now - self._read_at >= self._settings.topology_period_s
+        if now - self._failed_at < RETRY_AFTER_S:
+            return False
+        return self._stale or now - self._read_at >= self._settings.topology_period_s
 
     async def fresh(self) -> Topology:
         """The topology, read again if due.  With no node answering: the last one, or LinkError if there is none."""
@@ -103,7 +104,6 @@ class Directory:
             task.result()
 
     async def _refresh(self) -> None:
-        self._tried_at = asyncio.get_running_loop().time()
         for address in self._candidates()[:ASKED_AT_ONCE]:
             try:
                 topology = await self._ask(address)
@@ -115,6 +115,7 @@ class Directory:
             self._doubted.clear()
             self._read_at = asyncio.get_running_loop().time()
             return
+        self._failed_at = asyncio.get_running_loop().time()
 
     def _candidates(self) -> list[Address]:
         known = list(dict.fromkeys([*sorted(self.current.addresses(), key=str), *self._settings.addresses]))

@@ -1,0 +1,53 @@
+"""The bytes under `rel:`."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rookery_server.cache.redis.relations import ABSENT, read_value, version_bytes, write_value
+from rookery_server.domain import ids
+from rookery_server.domain.models import Relations
+
+any_id = st.integers(1, ids.MAX_ID)
+id_sets = st.frozensets(any_id, max_size=20)
+relations = st.builds(Relations, any_id, id_sets, id_sets, id_sets, id_sets)
+
+
+def stub(version: int, *stubbed: int) -> bytes:
+    return bytes((1, 0)) + version_bytes(version) + bytes((len(stubbed),)) + b"".join(map(version_bytes, stubbed))
+
+
+@given(relations, st.lists(any_id, max_size=8))
+def test_round_trip_over_a_stub(value: Relations, stubbed: list[int]) -> None:
+    seen = stub(5, *stubbed)
+    raw = write_value(value, seen)
+    read = read_value(raw)
+    assert (read.seen, read.version, read.relations) == (raw, value.version, value)
+    # The versions it was stubbed for live on, through any number of loads.
+    assert write_value(value, raw) == raw
+    assert raw[11 : 11 + 8 * len(stubbed)] == b"".join(map(version_bytes, stubbed))
+
+
+def test_golden_value() -> None:
+    value = Relations(3, unfollowed=frozenset({9, 7}), pull=frozenset({1}))
+    assert write_value(value, stub(2, 2)) == (
+        b"\x01\x01" + struct.pack(">QBQ", 3, 1, 2)
+        + struct.pack(">IqqII", 2, 7, 9, 0, 0) + struct.pack(">Iq", 1, 1)
+    )  # fmt: skip
+
+
+def test_absent_and_stub() -> None:
+    assert read_value(None) == ABSENT
+    read = read_value(stub(42, 40, 41))
+    assert (read.version, read.relations) == (42, None)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x01", b"\x02" + stub(42)[1:], write_value(Relations(1), None)[:-1]])
+def test_what_cannot_be_read_is_replaced_not_believed(raw: bytes) -> None:
+    read = read_value(raw)
+    assert (read.seen, read.version, read.relations) == (raw, 0, None)
+    assert read_value(write_value(Relations(7), raw)).relations == Relations(7)
