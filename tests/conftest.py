@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ("tests.support.engines",)
+pytest_plugins = ["tests.support.engines"]
 
 pytest_plugins = ["tests.support.engines"]  # the real engines: nothing is started until a test asks for them
 

@@ -105,8 +105,8 @@ class RpcServer:
         await self._server.start()
         return port
 
-    async def stop(self, grace_s: float) -> None:
-        """Sends GOAWAY and lets calls under way finish within `grace_s`."""
+    async def stop(self, grace_s: float | None) -> None:
+        """Sends GOAWAY and lets calls under way finish within `grace_s`; None ends them now."""
         await self._server.stop(grace_s)
 
     async def wait(self) -> None:

@@ -13,6 +13,8 @@ from rookery_server.domain.limits import ATTEMPT_LIFE_MS
 from rookery_server.services.claims import least
 from rookery_server.store.interface import DeadLetter, Lease, Store
 
+__all__ = ["Admin", "DeadLetter", "Lease", "Marks", "OutboxStatus", "ShardStatus", "WatermarksStatus"]
+
 DEAD_DAYS = 7
 """The life of the log: an older event is gone."""
 DEAD_SHOWN = 100

@@ -8,7 +8,7 @@ from rookery.v1 import common_pb2
 from rookery_server.rpc.methods import SERVICES, BadContract, methods
 
 
-def contract_with(policy: int, field: str = "id") -> ServiceDescriptor:
+def contract_with(policy: common_pb2.Policy.ValueType, field: str = "id") -> ServiceDescriptor:
     """A service with one method, of a file of its own."""
     file = descriptor_pb2.FileDescriptorProto(name="odd.proto", package="odd", syntax="proto3")
     file.dependency.append("rookery/v1/common.proto")
@@ -18,7 +18,7 @@ def contract_with(policy: int, field: str = "id") -> ServiceDescriptor:
         name="Do", input_type=".odd.Request", output_type=".odd.Request"
     )
     if policy:
-        method.options.Extensions[common_pb2.policy] = policy  # type: ignore[assignment]
+        method.options.Extensions[common_pb2.policy] = policy
     pool = descriptor_pool.DescriptorPool()
     for name in ("google/protobuf/descriptor.proto", "rookery/v1/common.proto"):
         known = descriptor_pb2.FileDescriptorProto()
