@@ -1,0 +1,50 @@
+"""What a noun module declares at its head: the text of a statement, its name and how it is run."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Profile(enum.Enum):
+    """How a statement is run; the value is the metric label."""
+
+    READ = "read"
+    """LOCAL_QUORUM, rows as tuples, hedged, one hop."""
+    WRITE = "write"
+    """LOCAL_QUORUM, carries its own timestamp, safe to repeat."""
+    LWT = "lwt"
+    """Compare-and-set, or a read at SERIAL; rows as mappings by column; never repeated by the driver."""
+    ADMIN = "admin"
+    """About one node: its clock, its schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`name` is unique: it is the metric label and what a session hook sees."""
+
+    name: str
+    cql: str
+    profile: Profile
+    at_serial: bool = False
+    """A read that first finishes what an unknown compare-and-set left under way."""
+
+
+def read(name: str, cql: str) -> Statement:
+    return Statement(name, cql, Profile.READ)
+
+
+def write(name: str, cql: str) -> Statement:
+    return Statement(name, cql, Profile.WRITE)
+
+
+def compare_and_set(name: str, cql: str) -> Statement:
+    return Statement(name, cql, Profile.LWT)
+
+
+def read_serial(name: str, cql: str) -> Statement:
+    return Statement(name, cql, Profile.LWT, at_serial=True)
+
+
+def ask_node(name: str, cql: str) -> Statement:
+    return Statement(name, cql, Profile.ADMIN)
