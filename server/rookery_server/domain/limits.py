@@ -42,7 +42,7 @@ REQUEST_ID_LIFE_S = 24 * 3600
 ID_AHEAD_MS = 60_000
 """An id from further ahead than this was never minted: far above what two clocks within their bound can differ."""
 ACKED_REQUESTS_KEPT = 4096
-"""Request ids a server remembers as acked, so that a burst of repeats is one event: more than the writes of a second."""
+"""Request ids a server remembers as acked, so that a burst of repeats is one event: the writes of seconds."""
 NAME_CLAIM_LIFE_S = 3600
 """A claim of a name without an account may be taken over after this: longer than any sign-up can be under way."""
 KNOWN_USERS_KEPT = 100_000
