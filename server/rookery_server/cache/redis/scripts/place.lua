@@ -12,13 +12,14 @@ local building = tail:byte(1) == 45
 if not building and tail ~= '0' and less(id, tail) then return 3 end
 
 -- Everything newer than the id, and every copy of it, stands above the first entry older than the bound.
-local above, smaller, misplaced, copies = nil, false, false, 0
+-- `above_at` is where the last newer entry stands once the copies are gone.
+local above, above_at, smaller, misplaced, copies = nil, nil, false, false, 0
 
 local function scan()
   local at = 0
   while true do
     local part = redis.call('LRANGE', key, at, at + 63)
-    for _, entry in ipairs(part) do
+    for i, entry in ipairs(part) do
       if entry == '0' or entry:byte(1) == 45 or less(entry, bound) then return end
       if entry == id then
         copies = copies + 1
@@ -26,7 +27,7 @@ local function scan()
       elseif less(entry, id) then
         smaller = true
       else
-        above = entry
+        above, above_at = entry, at + i - 1 - copies
         misplaced = misplaced or copies > 0
       end
     end
@@ -45,7 +46,10 @@ if copies > 0 then
   redis.call('LREM', key, 0, id)
 end
 if above then
-  redis.call('LINSERT', key, 'AFTER', above, id)
+  -- By position, since LINSERT would take the first of two doubles.
+  redis.call('LSET', key, above_at, '#')
+  redis.call('LINSERT', key, 'AFTER', '#', id)
+  redis.call('LSET', key, above_at, above)
 else
   redis.call('LPUSHX', key, id)
 end

@@ -1,0 +1,60 @@
+"""L10 of docs/protocols/links.md: a new or emptied primary is flushed once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rookery_server.cache.redis.cache import RedisCache
+from tests.integration.valkey.clusters import Cluster, tags_on
+
+
+async def test_of_two_workers_one_wins(calm: Cluster) -> None:
+    for attempt in range(20):
+        for node in calm.stack.valkey:
+            calm.ask(node, "FLUSHALL")
+        workers = [calm.cache() for _ in range(2)]
+        links = [await worker.open_links() for worker in workers]
+        for node in links[0]:
+            won = await asyncio.gather(
+                *(worker.adopt_empty(link[node], attempt) for worker, link in zip(workers, links, strict=True))
+            )
+            assert sorted(won) == [False, True]
+        for worker in workers:
+            await worker.close()
+
+
+async def test_what_is_built_after_the_winner_is_not_flushed_by_the_loser(calm: Cluster) -> None:
+    winner, loser = calm.cache(), calm.cache()
+    mine, late = await winner.open_links(), await loser.open_links()
+    node = sorted(mine)[0]
+    (tag,) = tags_on(winner, node, 1)
+    await winner.mark_deleted(tag)
+    assert await winner.adopt_empty(mine[node], 1)
+    assert await winner.get_bodies([tag]) == {}  # the flush took what was there before
+    assert await winner.advance(mine[node], {3: (None, 7)}) == {3: True}
+    await winner.mark_deleted(tag)
+    assert not await loser.adopt_empty(late[node], 2)
+    assert await winner.get_bodies([tag]) == {tag: b""}
+    marks = await loser.read_node_marks(late[node])
+    assert (marks.known, marks.marks, marks.flushed_ms) == (True, {3: 7}, 1)
+
+
+async def test_marks_of_another_node_are_not_its_own(calm: Cluster) -> None:
+    cache = calm.cache()
+    link = sorted((await cache.open_links()).values(), key=lambda link: link.node)[0]
+    key = cache._client.directory.current.shards[link.node].watermarks_key.decode()
+    calm.ask(calm.primary(link.node), "HSET", key, "node", "another", "1", "99")
+    marks = await cache.read_node_marks(link)
+    assert (marks.known, marks.marks) == (False, {})
+    assert await cache.advance(link, {1: (99, 100)}) == {1: False}
+    assert await cache.adopt_empty(link, 5)
+
+
+async def test_marks_are_moved_only_from_what_was_known(cache: RedisCache) -> None:
+    link = next(iter((await cache.open_links()).values()))
+    assert await cache.advance(link, {}) == {}
+    assert await cache.adopt_empty(link, 5)
+    big = (1 << 62) + 1
+    assert await cache.advance(link, {1: (None, 10), 2: (4, 10), 3: (None, big)}) == {1: True, 2: False, 3: True}
+    assert await cache.advance(link, {1: (None, 11), 2: (None, 4), 3: (big - 1, 5)}) == {1: False, 2: True, 3: False}
+    assert (await cache.read_node_marks(link)).marks == {1: 10, 2: 4, 3: big}
