@@ -89,12 +89,10 @@ class CassandraSession:
         return self
 
     async def prepare(self, statements: Iterable[Statement]) -> None:
-        """In the keyspace of the settings; what asks a node names its own.  Raises Internal when a table is missing."""
+        """In the keyspace of the settings, unless a statement names its own.  Raises Internal when a table is missing."""
         for statement in statements:
             with self._attempt(Profile.ADMIN):
-                # Told with each statement: after a USE, a prepared statement's id depends on the connection.
-                keyspace = None if statement.profile is Profile.ADMIN else self.settings.keyspace
-                prepared = await asyncio.to_thread(self._session.prepare, statement.cql, None, keyspace)
+                prepared = await asyncio.to_thread(self._session.prepare, statement.inside(self.settings.keyspace))
             prepared.is_idempotent = statement.profile in (Profile.READ, Profile.WRITE) or statement.at_serial
             if statement.at_serial:
                 prepared.consistency_level = ConsistencyLevel.SERIAL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 
 
@@ -19,6 +20,9 @@ class Profile(enum.Enum):
     """About one node: its clock, its schema."""
 
 
+_BARE_TABLE = re.compile(r"(?:\bFROM |\bINSERT INTO |^UPDATE )(?!\w+\.)")
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """`name` is unique: it is the metric label and what a session hook sees."""
@@ -28,6 +32,11 @@ class Statement:
     profile: Profile
     at_serial: bool = False
     """A read that first finishes what an unknown compare-and-set left under way."""
+
+    def inside(self, keyspace: str) -> str:
+        """With its table qualified: after a USE the id of a prepared statement depends on the connection, and
+        Cassandra warns about each."""
+        return _BARE_TABLE.sub(rf"\g<0>{keyspace}.", self.cql, count=1)
 
 
 def read(name: str, cql: str) -> Statement:
