@@ -1,0 +1,83 @@
+"""Claims: the least of all marks, and only for the connections they were read over."""
+
+from __future__ import annotations
+
+import pytest
+
+from rookery_server.cache.interface import Link, Marks
+from rookery_server.domain.errors import CacheUnavailable
+from rookery_server.services.claims import ClaimTracker, Snapshot, least
+
+A, B = Link("a", 1), Link("b", 7)
+
+
+def _marks(link: Link, *values: int) -> Marks:
+    return Marks(link, True, dict(enumerate(values)))
+
+
+class Nodes:
+    def __init__(self, **nodes: Marks | None):
+        self.nodes: dict[str, Marks | None] = nodes
+        self.away = False
+        self.reads = 0
+
+    async def read_marks(self) -> dict[str, Marks | None]:
+        self.reads += 1
+        if self.away:
+            raise CacheUnavailable
+        return self.nodes
+
+    def is_current(self, link: Link) -> bool:
+        return True
+
+
+def test_the_least_mark_over_all_shards_and_nodes() -> None:
+    assert least({"a": _marks(A, 30, 20), "b": _marks(B, 25, 40)}, 2) == 20
+
+
+@pytest.mark.parametrize(
+    "other",
+    [None, Marks(B, False), _marks(B, 25), Marks(B, True, {1: 40, 2: 40})],
+    ids=["not reached", "not known", "a shard short", "another shard"],
+)
+def test_one_missing_mark_claims_nothing(other: Marks | None) -> None:
+    assert least({"a": _marks(A, 30, 20), "b": other}, 2) == 0
+
+
+def test_no_nodes_claim_nothing() -> None:
+    assert least({}, 2) == 0
+
+
+async def test_a_claim_belongs_to_the_connections_it_was_read_over() -> None:
+    tracker = ClaimTracker(Nodes(a=_marks(A, 30), b=_marks(B, 25)), 1)
+    snapshot = await tracker.snapshot()
+    assert snapshot.claim_for([A, B]) == 25
+    assert snapshot.claim_for([]) == 25
+    assert snapshot.claim_for([A, Link("b", 8)]) == 0
+    assert snapshot.claim_for([Link("c", 1)]) == 0
+
+
+async def test_a_node_that_is_not_known_is_not_vouched_for() -> None:
+    snapshot = await ClaimTracker(Nodes(a=_marks(A, 30), b=Marks(B, False)), 1).snapshot()
+    assert snapshot.vouches_for([A])
+    assert not snapshot.vouches_for([A, B])
+    assert snapshot.claim_for([A]) == 0
+
+
+async def test_a_cache_out_of_reach_vouches_for_nothing() -> None:
+    nodes = Nodes(a=_marks(A, 30))
+    tracker = ClaimTracker(nodes, 1)
+    assert (await tracker.snapshot()).claim_for([A]) == 30
+    nodes.away = True
+    assert await tracker.refresh() == Snapshot()
+    assert (await tracker.snapshot()).claim_for([A]) == 0
+
+
+async def test_a_snapshot_reads_only_if_nobody_did() -> None:
+    nodes = Nodes(a=_marks(A, 30))
+    tracker = ClaimTracker(nodes, 1)
+    await tracker.snapshot()
+    await tracker.snapshot()
+    assert nodes.reads == 1
+    await tracker.refresh()
+    assert nodes.reads == 2
