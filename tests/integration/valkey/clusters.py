@@ -63,7 +63,7 @@ class Cluster:
         raise AssertionError(f"no primary of {shard_id}")
 
     def _is_primary(self, node: ValkeyNode, shard_id: str) -> bool:
-        return self.ask(node, "CLUSTER", "MYSHARDID") == shard_id and self.ask(node, "ROLE")[0] == "master"
+        return bool(self.ask(node, "CLUSTER", "MYSHARDID") == shard_id and self.ask(node, "ROLE")[0] == "master")
 
     def replica_of(self, shard_id: str) -> ValkeyNode:
         for node in self.stack.valkey:

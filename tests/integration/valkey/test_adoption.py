@@ -1,4 +1,4 @@
-"""L10 of docs/protocols/links.md: a new or emptied primary is flushed once."""
+"""L10-L12 of docs/protocols/links.md: a new or emptied primary is flushed once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.integration.valkey.clusters import Cluster, tags_on
 
 async def test_of_two_workers_one_wins(calm: Cluster) -> None:
     for attempt in range(20):
-        for node in calm.stack.valkey:
-            calm.ask(node, "FLUSHALL")
+        for process in calm.stack.valkey:
+            calm.ask(process, "FLUSHALL")
         workers = [calm.cache() for _ in range(2)]
         links = [await worker.open_links() for worker in workers]
         for node in links[0]:

@@ -14,7 +14,7 @@ from rookery_server.cache.redis.errors import NotSent, TimedOut
 from rookery_server.domain.errors import CacheUnavailable, Outcome
 from tests.integration.valkey.clusters import Cluster, fresh_id, tags_on, until
 
-QUICK = {"timeout_s": 0.1, "connect_timeout_s": 0.1}
+QUICK: dict[str, Any] = {"timeout_s": 0.1, "connect_timeout_s": 0.1}
 
 
 async def open_lists(cache: RedisCache, users: list[int]) -> dict[str, Link]:

@@ -11,7 +11,7 @@ from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.dev.node import ValkeyNode
 from tests.integration.valkey.clusters import Cluster, fresh_id, tags_on, until
 
-QUICK = {"timeout_s": 0.15, "connect_timeout_s": 0.15}
+QUICK: dict[str, Any] = {"timeout_s": 0.15, "connect_timeout_s": 0.15}
 
 
 def now_ms() -> int:

@@ -1,4 +1,4 @@
-"""Lists under every order of arrival: scripts/place.lua and scripts/finish.lua against a model of a few lines."""
+"""L13-L16 of docs/protocols/links.md: scripts/place.lua and scripts/finish.lua under every order of arrival."""
 
 from __future__ import annotations
 

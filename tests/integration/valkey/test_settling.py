@@ -1,4 +1,4 @@
-"""L11 of docs/protocols/links.md: settled means every known replica has it."""
+"""L17 of docs/protocols/links.md: settled means every known replica has it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_a_stopped_primary_settles_nothing_and_raises_nothing(three: Clust
         answers = await asyncio.gather(
             cache.mark_deleted(here[0]), cache.stub_relations(here[1], 3), cache.mark_deleted(elsewhere[0])
         )
-        assert answers == [False, False, True]
+        assert list(answers) == [False, False, True]
     finally:
         primary.cont()
     assert await until(lambda: cache.mark_deleted(here[0]), "the primary answering again")

@@ -18,9 +18,9 @@ from rookery_server.cache.redis.topology import Directory, Shard, Topology
 A, B, C = Address("10.0.0.1", 7000), Address("10.0.0.2", 7000), Address("10.0.0.3", 7000)
 
 
-def node(address: Address, role: bytes = b"master", health: bytes = b"online", **more: Any) -> dict[bytes, Any]:
+def node(address: Address, role: bytes = b"master", health: bytes = b"online") -> dict[bytes, Any]:
     at = address.host.encode()
-    return {b"id": b"n", b"port": address.port, b"ip": at, b"endpoint": at, b"role": role, b"health": health, **more}
+    return {b"id": b"n", b"port": address.port, b"ip": at, b"endpoint": at, b"role": role, b"health": health}
 
 
 def shard(name: bytes | None, slots: list[int], *nodes: dict[bytes, Any]) -> dict[bytes, Any]:
