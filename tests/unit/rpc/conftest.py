@@ -19,6 +19,7 @@ from rookery_server.rpc.app import RpcServer
 from rookery_server.rpc.identity import TrustingIdentity
 from rookery_server.rpc.methods import SERVICES, methods
 from rookery_server.services.calls import Call
+from tests.unit.rpc.use_cases import Fakes, fake_server
 
 Answer = Callable[[Any, Call], Awaitable[Message | bytes]]
 
@@ -102,3 +103,9 @@ async def served() -> AsyncIterator[Served]:
     async with grpc.aio.insecure_channel(target) as channel:
         yield Served(servicer, metrics, server, target, clock, channel)
     await server.stop(None)
+
+
+@pytest.fixture
+async def fakes() -> AsyncIterator[Fakes]:
+    async with fake_server() as serving:
+        yield serving
