@@ -96,15 +96,17 @@ class HomeTimelines:
     # --- skeleton ---------------------------------------------------------------------------------------------
 
     async def _open(self, user_id: int, span: _Span, size: int, token: ConsistencyToken | None) -> Reading:
-        snapshot = await self._claims.snapshot()
-        if speaks_of_relations(token, user_id) and token is not None and snapshot.claim_ms < token.event_ms:
-            return await self._merge(user_id, snapshot)
         try:
             reading = await self._look(user_id, span, size)
         except CacheUnavailable:
-            return await self._merge(user_id, None)
+            reading = await self._merge(user_id, None)
         except (CapReached, IdsRefused):
-            reading = await self._merge(user_id, snapshot)
+            reading = await self._merge(user_id, await self._claims.snapshot())
+        if token is None:
+            return reading
+        if reading.listed and speaks_of_relations(token, user_id) and reading.opening_claim_ms() < token.event_ms:
+            # The list may stand for the relations as they were; what is built or merged in this call cannot.
+            reading = await self._merge(user_id, await self._claims.snapshot())
         return await self._with_named(reading, user_id, token)
 
     async def _look(self, user_id: int, span: _Span, size: int) -> Reading:
@@ -136,7 +138,8 @@ class HomeTimelines:
             return None
         source = ListSource(self._cache, user_id, snapshot, read, start, count)
         viewer = Viewer(user_id, relations)
-        return Reading(viewer, [source, self._history(user_id, None, _lists(snapshot))], unproven=unproven)
+        history = self._history(user_id, None, _lists(snapshot))
+        return Reading(viewer, [source, history], listed=source, unproven=unproven)
 
     def _from_build(self, user_id: int, snapshot: Snapshot, built: Built) -> Reading:
         viewer = Viewer(user_id, built.relations, built.following)
@@ -169,13 +172,13 @@ class HomeTimelines:
     def _authors(self, authors: frozenset[int]) -> GatheredAuthors:
         return GatheredAuthors(self._store, self._cache, self._clock, self._new_id, authors)
 
-    async def _with_named(self, reading: Reading, user_id: int, token: ConsistencyToken | None) -> Reading:
-        """Adds what a consistency token names (B16)."""
+    async def _with_named(self, reading: Reading, user_id: int, token: ConsistencyToken) -> Reading:
+        """Adds the tweets a consistency token names (B16)."""
         author = named_author(token)
-        if token is None or author is None:
+        if author is None:
             return reading
         reading = replace(reading, bypass=named_tweets(token))
-        if (await self._claims.snapshot()).claim_ms >= token.event_ms or not await self._sees(user_id, author):
+        if reading.opening_claim_ms() >= token.event_ms or not await self._sees(user_id, author):
             return reading
 
         async def gather() -> GatheredAuthors:
@@ -208,7 +211,7 @@ class HomeTimelines:
             tuple(page.bodies),
             tuple(tweet.id for tweet in page.tweets),
             tuple(tweet.author_id for tweet in page.tweets),
-            None if page.done else PageCursor(page.below, span.floor, _hint(reading, page.below)),
+            None if page.done else PageCursor(page.below, span.floor, reading.hint(page.below)),
             _newer(position, page, complete_through_ms),
             info,
         )
@@ -217,10 +220,6 @@ class HomeTimelines:
 def _lists(snapshot: Snapshot) -> Snapshot | None:
     """Author lists may stand in for rows only while they can claim something."""
     return snapshot if snapshot.claim_ms else None
-
-
-def _hint(reading: Reading, below: int) -> int:
-    return max((source.hint(below) for source in reading.sources if isinstance(source, ListSource)), default=0)
 
 
 def _newer(position: PageCursor | NewerCursor | None, page: Filled, complete_through_ms: int) -> NewerCursor | None:

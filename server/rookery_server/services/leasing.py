@@ -188,7 +188,7 @@ class WorkerIdKeeper:
         try:
             if self._name and (self._guard.jumped() or self.current() is None):
                 await self._give_up()
-            if not self._gate.open:
+            if not self._gate.open or self._guard.jumped():
                 return
             if self._name:
                 await self._renew()

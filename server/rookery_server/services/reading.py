@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rookery_server.cache.interface import HomeRead, Link, Lists
+from rookery_server.cache.interface import HomeRead, Lists
 from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.domain.limits import SLICE_EXTRA
 from rookery_server.domain.merge import UNKNOWN, Part, covers_from, hint_for, join, sliced
@@ -33,7 +33,8 @@ class Source(Protocol):
 
 
 class ListSource:
-    """Slices of a cached list (B9, B10).  Each is read in one piece, so nothing can move past a border between two."""
+    """Slices of a cached list (B9, B10).  Each is read in one piece, so nothing can move past a border between two,
+    and all over one connection, so that one claim is true of them."""
 
     source = PageSource.LIST
 
@@ -41,8 +42,7 @@ class ListSource:
         """`first`: positions [start, start + count), read after `snapshot`."""
         self._cache, self._user_id, self._snapshot = cache, user_id, snapshot
         self._read, self._start, self._count = first, start, count
-        self._built_under = first.built_under
-        self._links: set[Link] = {first.link}
+        self._link, self._built_under = first.link, first.built_under
         self._gone = False
 
     async def slice(self, below: int, want: int) -> Part:
@@ -58,18 +58,18 @@ class ListSource:
         return UNKNOWN
 
     async def _read_again(self, start: int, count: int) -> None:
-        """Reads wider.  A list that is gone or stands for other relations by now knows nothing more."""
+        """Reads wider.  A list that is gone, stands for other relations by now or was read over another connection
+        knows nothing more."""
         try:
             read = await self._cache.read_home(self._user_id, start, count)
         except CacheUnavailable:
             self._gone = True
             return
-        self._links.add(read.link)
         self._read, self._start, self._count = read, start, count
-        self._gone = not read.exists or read.built_under != self._built_under
+        self._gone = not read.exists or (read.link, read.built_under) != (self._link, self._built_under)
 
     def complete_through_ms(self) -> int:
-        return self._snapshot.claim_for(self._links)
+        return self._snapshot.claim_for([self._link])
 
     def hint(self, below: int) -> int:
         """Where the next page may begin to read."""
@@ -96,12 +96,14 @@ class Reading:
     """The sources of one page, and what is true of all of it.
 
     `sources`: each goes on where the one before it knows no more; the last is a history, which goes on to the end.
+    `listed`: the cached list among them, if there is one.
     `named`: the rows of an author a consistency token names.  `unproven`: the relations could not be checked, so
     nothing is claimed.  `bypass`: tweets whose cached bodies are not good enough.
     """
 
     viewer: Viewer
     sources: list[Source]
+    listed: ListSource | None = None
     cache_away: bool = False
     unproven: bool = False
     named: History | None = None
@@ -134,6 +136,14 @@ class Reading:
         if self.named is not None:
             claims.append(self.named.complete_through_ms())
         return min((claim for claim in claims if claim is not None), default=0)
+
+    def opening_claim_ms(self) -> int:
+        """What the first source claims before anything is read of it; 0 = nothing."""
+        return self.sources[0].complete_through_ms() or 0
+
+    def hint(self, below: int) -> int:
+        """Where in the list the next page may begin to read."""
+        return self.listed.hint(below) if self.listed else 0
 
     def source(self) -> PageSource:
         """Where the oldest tweets of the page came from."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import StoreUnavailable
 from rookery_server.domain.frames import frame
 from rookery_server.domain.limits import MAX_ROUNDS, PAGE_DEFAULT, PAGE_MAX, WATERMARK_LAG_MS
 from rookery_server.domain.models import Tweet
@@ -81,4 +82,6 @@ class UserTimelines:
                     return read.end and at == len(read.rows)
             if read.end:
                 return True
+            if not read.rows:
+                raise StoreUnavailable  # neither rows nor an end: better no answer than a made-up end of history
         return False

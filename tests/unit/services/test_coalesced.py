@@ -17,15 +17,17 @@ class Truth:
     def __init__(self) -> None:
         self.values: dict[int, str] = {}
         self.reads: list[tuple[int, ...]] = []
+        self.begins = asyncio.Semaphore(0)
         self.gate = asyncio.Event()
         self.error: Exception | None = None
 
     async def begun(self, reads: int) -> None:
-        while len(self.reads) < reads:
-            await asyncio.sleep(0)
+        for _ in range(reads):
+            await self.begins.acquire()
 
     async def load(self, keys: tuple[int, ...]) -> Mapping[int, str]:
         self.reads.append(keys)
+        self.begins.release()
         seen = {key: self.values[key] for key in keys if key in self.values}
         await self.gate.wait()
         if self.error is not None:
