@@ -57,10 +57,6 @@ def committed_jars() -> tuple[Jar, ...]:
     return parse_lock(resources.files("rookery_server.dev").joinpath("jars.lock").read_text())
 
 
-def lock_digest(jars: Sequence[Jar]) -> str:
-    return hashlib.sha256("".join(jar.sha256 for jar in jars).encode()).hexdigest()
-
-
 def ensure_jars(
     jars: Sequence[Jar],
     folder: Path,

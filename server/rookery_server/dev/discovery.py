@@ -7,7 +7,6 @@ import platform
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from rookery_server.dev import artifacts, places
@@ -37,14 +36,12 @@ def find_cassandra(narrator: Narrator, environ: Mapping[str, str] | None = None)
     if home := _cassandra_home(env):
         java = find_java(env, packaged_first=False)
         jars = tuple(sorted((home / "lib").glob("*.jar")))
-        stamp = "".join(f"{jar.name}{jar.stat().st_size}{jar.stat().st_mtime_ns}" for jar in jars)
-        digest = sha256(stamp.encode()).hexdigest()
-        return CassandraEngine(f"{home} on Java {java.version}", java, jars, ClassArchive(archives, java, jars, digest))
+        return CassandraEngine(f"{home} on Java {java.version}", java, jars, ClassArchive(archives, java, jars))
     _require_packaged_platform("Cassandra", "CASSANDRA_HOME to an installed Cassandra 5.0")
     java = find_java(env, packaged_first=True)
     wanted = artifacts.committed_jars()
     jars = artifacts.ensure_jars(wanted, places.cache_folder(env) / "cassandra-jars", narrator)
-    archive = ClassArchive(archives, java, jars, artifacts.lock_digest(wanted))
+    archive = ClassArchive(archives, java, jars)
     return CassandraEngine(f"packaged {artifacts.CASSANDRA} on Java {java.version}", java, jars, archive)
 
 

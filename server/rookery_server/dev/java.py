@@ -73,8 +73,10 @@ class ClassArchive:
     archive that does not fit. Nothing that goes wrong here may stop a start: it only saves time.
     """
 
-    def __init__(self, folder: Path, java: Java, jars: Sequence[Path], jars_digest: str) -> None:
-        key = hashlib.sha256("\0".join([str(java.binary), java.version, jars_digest, class_path(jars)]).encode())
+    def __init__(self, folder: Path, java: Java, jars: Sequence[Path]) -> None:
+        # The JVM holds the same against its archive: path, size and time of each jar.
+        stamps = [f"{jar} {jar.stat().st_size} {jar.stat().st_mtime_ns}" for jar in sorted(jars)]
+        key = hashlib.sha256("\n".join([str(java.binary), java.version, *stamps]).encode())
         self._java, self._jars, self._folder = java, jars, folder
         self._stem = f"cassandra-{key.hexdigest()[:16]}"
         self.archive = folder / f"{self._stem}.jsa"

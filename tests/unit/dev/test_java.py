@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -56,10 +55,12 @@ class Archives:
 
     def __init__(self, folder: Path, body: str) -> None:
         self.folder = folder / "archives"
+        self.jar = folder / "a.jar"
+        self.jar.touch()
         self._java = Java(fake_java(folder, "17.0.1", body), "17.0.1")
 
-    def one(self, jars: Sequence[Path] = (Path("/a.jar"),)) -> ClassArchive:
-        return ClassArchive(self.folder, self._java, jars, "digest")
+    def one(self) -> ClassArchive:
+        return ClassArchive(self.folder, self._java, [self.jar])
 
     def start(self) -> list[str]:
         """As a node does: it records what it was told to."""
@@ -91,10 +92,13 @@ def test_the_archive_is_built_once_it_pays(tmp_path: Path) -> None:
     assert not list(archives.folder.glob("*.classes"))
 
 
-def test_another_class_path_has_another_archive(tmp_path: Path) -> None:
+def test_a_jar_that_was_fetched_again_wants_another_archive(tmp_path: Path) -> None:
     archives = Archives(tmp_path, BUILDS)
+    before = archives.one().archive
+    assert archives.one().archive == before
 
-    assert archives.one().archive != archives.one([Path("/b.jar")]).archive
+    archives.jar.write_text("changed")
+    assert archives.one().archive != before
 
 
 def test_a_build_that_fails_stops_no_start_and_is_not_tried_again(tmp_path: Path) -> None:
