@@ -39,6 +39,20 @@ async def test_what_is_built_after_the_winner_is_not_flushed_by_the_loser(calm: 
     assert (marks.known, marks.marks, marks.flushed_ms) == (True, {3: 7}, 1)
 
 
+async def test_a_known_node_too_far_behind_is_flushed_once(calm: Cluster) -> None:
+    cache = calm.cache()
+    links = await cache.open_links()
+    link = links[sorted(links)[0]]
+    assert await cache.adopt_empty(link, 10)
+    assert await cache.advance(link, {1: (None, 5)}) == {1: True}
+    assert not await cache.adopt_empty(link, 20)
+    assert not await cache.adopt_empty(link, 20, 9)
+    assert await cache.adopt_empty(link, 20, 10)
+    assert not await cache.adopt_empty(link, 30, 10)
+    marks = await cache.read_node_marks(link)
+    assert (marks.known, marks.marks, marks.flushed_ms) == (True, {}, 20)
+
+
 async def test_marks_of_another_node_are_not_its_own(calm: Cluster) -> None:
     cache = calm.cache()
     link = sorted((await cache.open_links()).values(), key=lambda link: link.node)[0]

@@ -45,6 +45,7 @@ class Settler:
         return await settled
 
     async def _drain(self) -> None:
+        group: list[tuple[bytes, asyncio.Future[bool]]] = []
         try:
             while self._pending:
                 group, self._pending = self._pending[:_GROUP], self._pending[_GROUP:]
@@ -54,8 +55,10 @@ class Settler:
                         settled.set_result(proof)
         finally:
             self._draining = None
-            for _, settled in self._pending:
-                settled.cancel()
+            for _, settled in (*group, *self._pending):
+                if not settled.done():
+                    settled.set_result(False)
+            self._pending = []
 
     async def _prove(self, group: list[bytes]) -> list[bool]:
         try:
