@@ -161,7 +161,7 @@ async def test_lease_L2_is_free_only_after_standing_still_on_the_watchers_clock(
     assert not (await other.survey(["x"]))["x"].free
     time.wall_ms += 10**9
     assert not (await other.survey(["x"]))["x"].free
-    time.advance(10)
+    time.advance(10.1)
     assert (await other.survey(["x"]))["x"].free
 
 
