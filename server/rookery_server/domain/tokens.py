@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,6 +103,20 @@ class TokenSigner:
         self._keys = dict(keys)
         self._signing = signing
 
+    @classmethod
+    def from_json(cls, text: str) -> TokenSigner:
+        """From a key file: `{"signing": 2, "keys": {"1": "<base64url>", "2": "<base64url>"}}`.
+
+        Raises ValueError, which never repeats a part of the file.
+        """
+        try:
+            found = json.loads(text)
+            keys = {int(key_id): _secret(spelled) for key_id, spelled in found["keys"].items()}
+            signing = int(found["signing"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError('token keys are not {"signing": id, "keys": {id: base64url secret}}') from None
+        return cls(keys, signing)
+
     def __repr__(self) -> str:
         return f"TokenSigner(keys={sorted(self._keys)}, signing={self._signing})"
 
@@ -146,6 +161,10 @@ def _mac(secret: bytes, signed: bytes, scope: Scope) -> bytes:
     parts = (scope.method.encode(), str(scope.subject).encode(), scope.filter.encode(), signed)
     message = b"".join(struct.pack(">I", len(part)) + part for part in parts)
     return hmac.digest(secret, message, "sha256")[:_MAC_BYTES]
+
+
+def _secret(spelled: str) -> bytes:
+    return base64.b64decode(spelled + "=" * (-len(spelled) % 4), altchars=b"-_", validate=True)
 
 
 def _text(raw: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import json
 import string
 
 import pytest
@@ -173,6 +174,36 @@ def test_a_refusal_names_the_field_and_nothing_more() -> None:
 def test_keys_that_cannot_be_used(keys: dict[int, bytes], signing: int) -> None:
     with pytest.raises(ValueError, match="token key"):
         TokenSigner(keys, signing)
+
+
+def test_keys_from_a_file() -> None:
+    spelled = base64.urlsafe_b64encode(OLD).decode()
+    for text in (spelled, spelled.rstrip("=")):
+        read = TokenSigner.from_json(json.dumps({"signing": 1, "keys": {"1": text}}))
+        assert read.sign(PageCursor(9), HOME) == SIGNER.sign(PageCursor(9), HOME)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "hunter2",
+        "{}",
+        '{"signing": 1}',
+        '{"signing": 1, "keys": ["hunter2"]}',
+        '{"signing": 1, "keys": {"one": "hunter2"}}',
+        '{"signing": 1, "keys": {"1": "hunter2!"}}',
+        '{"signing": 1, "keys": {"1": 7}}',
+        '{"signing": 1, "keys": {"1": "hunter2"}}',
+        '{"signing": null, "keys": {}}',
+    ],
+)
+def test_a_file_that_is_none_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="token key") as caught:
+        TokenSigner.from_json(text)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_secrets_are_never_printed() -> None:
