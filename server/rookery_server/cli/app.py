@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from rookery_server.cli import admin, follows, load, timelines, tweets, users
+from rookery_server.cli import admin, follows, load, processes, timelines, tweets, users
 from rookery_server.cli.session import Session
+from rookery_server.dev.commands import dev_app
 
 app = typer.Typer(
     name="rookery",
@@ -38,5 +39,9 @@ for _name, _sub in (
     ("timeline", timelines.app),
     ("load", load.app),
     ("admin", admin.app),
+    ("dev", dev_app),
 ):
     app.add_typer(_sub, name=_name)
+
+for _process in (processes.serve, processes.work, processes.migrate):
+    app.command()(_process)

@@ -1,0 +1,167 @@
+"""The processes themselves: connect, start, serve until told to stop, drain, close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Protocol
+
+import grpc
+import structlog
+
+from rookery_server import config
+from rookery_server.domain.clock import SystemClock
+from rookery_server.metrics import Metrics
+from rookery_server.metrics_http import MetricsServer
+from rookery_server.rpc.methods import SERVICES, method_of
+from rookery_server.store.cassandra import migrations
+from rookery_server.store.cassandra.store import CassandraStore
+from rookery_server.wiring import adapters
+from rookery_server.wiring.serving import Listening, ServerProcess
+from rookery_server.wiring.working import WorkerProcess
+
+log = structlog.get_logger()
+
+
+class _Process(Protocol):
+    def stop(self) -> None: ...
+
+    async def wait(self) -> None: ...
+
+    async def drain(self) -> None: ...
+
+
+def new_metrics(*, of_process: bool = True) -> Metrics:
+    """`of_process`: with this process's own figures (memory, descriptors, collector)."""
+    methods = [method_of(method).label for service in SERVICES for method in service.methods]
+    metrics = Metrics(methods)
+    if of_process:
+        metrics.collect_process()
+    metrics.build_info(version("rookery"), "", platform.python_version(), grpc.__version__).set(1)
+    return metrics
+
+
+async def serve(settings: config.Settings) -> None:
+    """`rookery serve`.  Returns after a drain; raises what keeps it from starting."""
+    clock, metrics = SystemClock(), new_metrics()
+    of = settings.serve
+    store = await CassandraStore.open(
+        adapters.cassandra_settings(settings), metrics, clock, shards=settings.outbox.shards
+    )
+    cache = adapters.redis_cache(settings, clock, metrics)
+    listening = Listening(
+        address=f"{of.host}:{of.port}",
+        health=f"{of.side_host}:{of.health_port}",
+        tls=adapters.server_tls(of.tls),
+        reflect=of.reflection,
+        drain_s=of.drain_s,
+    )
+    scrape = MetricsServer(metrics.render)
+    try:
+        process = ServerProcess(
+            store,
+            cache,
+            clock,
+            metrics,
+            adapters.identify(settings),
+            adapters.token_signer(settings),
+            adapters.owner_name(),
+            listening,
+        )
+        scraped = await scrape.start(of.side_host, of.metrics_port)
+        port, health = await process.start()
+        log.info("serving", port=port, health_port=health, metrics_port=scraped)
+        await _until_told(process)
+    finally:
+        await scrape.stop()
+        await cache.close()
+        await store.close()
+
+
+async def work(settings: config.Settings) -> None:
+    """`rookery work`."""
+    clock, metrics = SystemClock(), new_metrics()
+    of = settings.work
+    store = await CassandraStore.open(
+        adapters.cassandra_settings(settings), metrics, clock, shards=settings.outbox.shards
+    )
+    cache = adapters.redis_cache(settings, clock, metrics)
+    scrape = MetricsServer(metrics.render)
+    try:
+        process = WorkerProcess(
+            store,
+            cache,
+            clock,
+            metrics,
+            adapters.owner_name(),
+            f"{of.side_host}:{of.health_port}",
+            adapters.worker_settings(settings),
+        )
+        scraped = await scrape.start(of.side_host, of.metrics_port)
+        health = await process.start()
+        log.info("working", health_port=health, metrics_port=scraped)
+        await _until_told(process)
+    finally:
+        await scrape.stop()
+        await cache.close()
+        await store.close()
+
+
+async def migrate(settings: config.Settings, report: Callable[[str], None]) -> migrations.Installed:
+    """`rookery migrate`."""
+    return await migrations.migrate(
+        adapters.cassandra_settings(settings),
+        new_metrics(of_process=False),
+        SystemClock(),
+        adapters.owner_name(),
+        adapters.schema_plan(settings),
+        report,
+    )
+
+
+async def _until_told(process: _Process) -> None:
+    """Serves until SIGTERM or SIGINT, then drains; a second signal is left to end the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        log.info("stopping", signal=number.name)
+        loop.remove_signal_handler(number)
+        process.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await process.wait()
+    finally:
+        await process.drain()
+
+
+def set_up_logging() -> None:
+    """JSON lines on standard error, the driver's and gRPC's own lines included."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+    ]
+    render = structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, render],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers, root.level = [handler], logging.INFO
+    logging.getLogger("cassandra").setLevel(logging.WARNING)  # it tells each connection of each host at INFO

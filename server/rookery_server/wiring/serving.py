@@ -1,0 +1,148 @@
+"""`rookery serve`: one server process out of its parts."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import grpc
+
+from rookery_server.cache.interface import Cache
+from rookery_server.domain import leases
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.minting import IdMinter, WallGuard
+from rookery_server.domain.tokens import TokenSigner
+from rookery_server.metrics import Metrics
+from rookery_server.rpc.app import RpcServer
+from rookery_server.rpc.convert import ProtoTweetCodec
+from rookery_server.rpc.health import Health
+from rookery_server.rpc.identity import Identify
+from rookery_server.rpc.methods import SERVICES
+from rookery_server.rpc.servicers import UseCases, servicers
+from rookery_server.services.admin import Admin
+from rookery_server.services.claims import ClaimTracker
+from rookery_server.services.clock_gate import ClockGate
+from rookery_server.services.graph import Graph
+from rookery_server.services.home import HomeTimelines
+from rookery_server.services.hydrate import Hydration
+from rookery_server.services.leasing import WorkerIdKeeper
+from rookery_server.services.quotas import LocalQuotas
+from rookery_server.services.tweets import Tweets
+from rookery_server.services.user_timeline import UserTimelines
+from rookery_server.services.users import KnownUsers, Users
+from rookery_server.services.writes import StartedWrites
+from rookery_server.store.interface import Store
+from rookery_server.wiring.background import Background
+from rookery_server.wiring.heartbeat import Heartbeat
+from rookery_server.workers.settings import WorkerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where to listen; port 0 = any free one."""
+
+    address: str = "127.0.0.1:7070"
+    health: str = "127.0.0.1:7071"
+    tls: grpc.ServerCredentials | None = None
+    reflect: bool = True
+    drain_s: float = 20.0
+    """Calls under way may finish within this; the platform grants twice as much."""
+
+
+class ServerProcess:
+    """Everything a server does.  `owner` names this process and no other, ever."""
+
+    def __init__(
+        self,
+        store: Store,
+        cache: Cache,
+        clock: Clock,
+        metrics: Metrics,
+        identify: Identify,
+        signer: TokenSigner,
+        owner: str,
+        listening: Listening,
+    ):
+        self._store, self._clock, self._listening, self._metrics = store, clock, listening, metrics
+        guard = WallGuard(clock)
+        self._gate = ClockGate(store, guard, seen=metrics.ids_clock_offset().set)
+        self._worker_id = WorkerIdKeeper(
+            store,
+            clock,
+            owner,
+            self._gate,
+            guard,
+            changed=lambda kind, change: metrics.lease_transitions(kind, change).inc(),
+        )
+        self._minter = IdMinter(
+            clock, self._worker_id, self._gate, guard, refused=lambda reason: metrics.ids_refused(reason).inc()
+        )
+        self._claims = ClaimTracker(cache, store.shards)
+        self._writes = StartedWrites(clock, self._minter.mint)
+        self._health = Health([service.full_name for service in SERVICES])
+        chance = random.SystemRandom()
+        self._rpc = RpcServer(
+            servicers(self._use_cases(store, cache, clock), signer, clock),
+            metrics=metrics,
+            identify=identify,
+            clock=clock,
+            chance=chance,
+            reflect=listening.reflect,
+        )
+        self._background = Background()
+
+    def _use_cases(self, store: Store, cache: Cache, clock: Clock) -> UseCases:
+        mint, codec, writes = self._minter.mint, ProtoTweetCodec(), self._writes
+        hydration, users, quotas = Hydration(store, cache), KnownUsers(store), LocalQuotas(clock)
+        shards = [leases.shard_name(shard) for shard in range(store.shards)]
+        return UseCases(
+            users=Users(store, clock, mint, users, writes),
+            tweets=Tweets(store, cache, clock, mint, codec, hydration, users, quotas, writes),
+            graph=Graph(store, cache, clock, mint, users, quotas, writes),
+            user_timelines=UserTimelines(store, clock, codec, users),
+            home=HomeTimelines(store, cache, clock, mint, codec, hydration, self._claims),
+            admin=Admin(store, cache, clock, WorkerSettings().reader, shards, leases.WORKER_IDS),
+        )
+
+    async def start(self) -> tuple[int, int]:
+        """Listens and begins; returns the ports of calls and of health.  Raises OSError for a port that is taken."""
+        health = await self._health.start(self._listening.health)
+        await self._gate.measure()
+        await self._worker_id.step()
+        await self._claims.refresh()
+        checks = {"ids": self._may_mint, "clock": lambda: self._gate.open}
+        beat = Heartbeat(self._clock, self._metrics, checks, self._tell_ready)
+        port = await self._rpc.start(self._listening.address, self._listening.tls)
+        for name, work in (
+            ("clock gate", self._gate.run()),
+            ("worker id", self._worker_id.run()),
+            ("claims", self._claims.run()),
+            ("heartbeat", beat.run()),
+        ):
+            self._background.start(name, work)
+        await self._health.started()
+        return port, health
+
+    def _may_mint(self) -> bool:
+        lease = self._worker_id.current()
+        return lease is not None and self._clock.now_ms() <= lease.ceiling_ms
+
+    async def _tell_ready(self, ready: bool) -> None:
+        await self._health.ready(serving=ready)
+
+    def stop(self) -> None:
+        """Makes `wait` return; safe in a signal handler of the loop."""
+        self._background.stop()
+
+    async def wait(self) -> None:
+        """Until `stop`; raises what a background task died of."""
+        await self._background.wait()
+
+    async def drain(self) -> None:
+        """NOT_SERVING, GOAWAY, calls and started writes finish, the worker id is given back."""
+        await self._health.drain()
+        await self._rpc.stop(self._listening.drain_s)
+        await self._writes.drain()
+        await self._background.end()
+        await self._worker_id.release()
+        await self._health.stop()
