@@ -133,7 +133,7 @@ class _Migrator(leases.LeaseTable):
         await self._session.prepare((NODE_SCHEMA,))
         await self._define(steps[0])  # the ledger: the lease and the record of steps are in it
         await self._session.prepare((*STATEMENTS, *leases.STATEMENTS))
-        lease = await self._take()
+        self._lease = await self._take()
         try:
             await self._session.compare_and_set(SETTING_FIX, (_SHARDS, str(plan.outbox_shards)))
             shards = await _outbox_shards(self._session)
@@ -142,12 +142,12 @@ class _Migrator(leases.LeaseTable):
                     f"keyspace {self._session.settings.keyspace} was created with {shards} outbox shards,"
                     f" which cannot be changed to {plan.outbox_shards}"
                 )
-            lease = await self._apply(steps, lease)
+            await self._apply(steps)
         finally:
-            await self.release_lease(lease)
+            await self.release_lease(self._lease)
         return Installed(steps[-1].version, shards)
 
-    async def _apply(self, steps: tuple[Step, ...], lease: Lease) -> Lease:
+    async def _apply(self, steps: tuple[Step, ...]) -> None:
         rows = await self._session.execute(STEPS_READ, (_COMPONENT,))
         applied = {version: checksum for version, _, checksum in rows}
         for step in steps:
@@ -157,10 +157,9 @@ class _Migrator(leases.LeaseTable):
                 continue
             self._report(f"applying {step.name}")
             await self._define(step)
-            lease = await self._renew(lease)
+            await self._renew()
             record = (_COMPONENT, step.version, step.name, step.checksum, self._clock.now_ms())
             await self._session.compare_and_set(STEP_RECORD, record)
-        return lease
 
     async def _define(self, step: Step) -> None:
         coordinator = self._session.nodes()[0]
@@ -184,11 +183,11 @@ class _Migrator(leases.LeaseTable):
                 self._report(f"waiting for {found.owner}, who is migrating")
             await asyncio.sleep(_LEASE_POLL_S)
 
-    async def _renew(self, lease: Lease) -> Lease:
-        renewed = await self.renew_lease(lease, 0)
+    async def _renew(self) -> None:
+        renewed = await self.renew_lease(self._lease, 0)
         if renewed is None:
             raise SchemaNotReady("another process took over the migration")
-        return renewed
+        self._lease = renewed
 
 
 async def _outbox_shards(session: CassandraSession) -> int:

@@ -89,7 +89,7 @@ class CassandraSession:
         return self
 
     async def prepare(self, statements: Iterable[Statement]) -> None:
-        """In the keyspace of the settings, unless a statement names its own.  Raises Internal when a table is missing."""
+        """In the keyspace of the settings, unless a statement names its own.  Raises Internal when one is refused."""
         for statement in statements:
             with self._attempt(Profile.ADMIN):
                 prepared = await asyncio.to_thread(self._session.prepare, statement.inside(self.settings.keyspace))
