@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.architecture.sources import CLIENT, SERVER, Sources, under
+from tests.architecture.sources import CLIENT, SERVER, Sources, parsed, under
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _module(path: str, top: str) -> tuple[str, str]:
 def _server(path: str, source: str) -> Iterator[str]:
     module, package = _module(path, SERVER)
     may = row_of(module)
-    for line, name in imported(ast.parse(source), f"rookery_server.{package}".rstrip(".")):
+    for line, name in imported(parsed(source), f"rookery_server.{package}".rstrip(".")):
         ours = name.removeprefix("rookery_server").removeprefix(".")
         if name.split(".")[0] == "rookery_server":
             wiring = _below(ours, "wiring") and not any(_below(module, m) for m in (*MAY_IMPORT_WIRING, "wiring"))
@@ -103,7 +103,7 @@ def imports_follow_the_table(sources: Sources) -> Iterator[str]:
 
 def client_needs_grpcio_and_protobuf_only(sources: Sources) -> Iterator[str]:
     for path, source in under(sources, CLIENT):
-        for line, name in imported(ast.parse(source), "rookery." + _module(path, CLIENT)[1]):
+        for line, name in imported(parsed(source), "rookery." + _module(path, CLIENT)[1]):
             allowed = ("grpc", "google.protobuf", "rookery")
             if name.split(".")[0] not in sys.stdlib_module_names and not any(_below(name, a) for a in allowed):
                 yield f"{path}:{line}: the client may not import {name}"

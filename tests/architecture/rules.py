@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from tests.architecture.imports import client_needs_grpcio_and_protobuf_only, imports_follow_the_table
-from tests.architecture.sources import SERVER, Sources, under
+from tests.architecture.sources import SERVER, Sources, parsed, under
 
 Rule = Callable[[Sources], Iterator[str]]
 
@@ -25,7 +25,7 @@ def sizes_stay_readable(sources: Sources) -> Iterator[str]:
     for path, source in under(sources, "server/", "client/", "tests/"):
         if source.count("\n") > MODULE_LINES:
             yield f"{path}: {source.count(chr(10))} lines, at most {MODULE_LINES}"
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > FUNCTION_LINES:
@@ -37,7 +37,7 @@ def names_say_something(sources: Sources) -> Iterator[str]:
         for part in path.removesuffix(".py").split("/"):
             if FORBIDDEN_NAME.search(part):
                 yield f"{path}: the name {part}"
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", node.name).lower()
                 if FORBIDDEN_NAME.search(snake):
@@ -72,7 +72,7 @@ def _built(node: ast.AST) -> str | None:
 def no_string_built_cql(sources: Sources) -> Iterator[str]:
     """Statements are constants, prepared once.  (DDL is another matter: names of keyspaces cannot be bound.)"""
     for path, source in under(sources, SERVER):
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             text = _built(node)
             if text is not None and CQL.match(text):
                 yield f"{path}:{node.lineno}: CQL put together at run time"  # type: ignore[attr-defined]
@@ -99,7 +99,7 @@ def no_bound_null(sources: Sources) -> Iterator[str]:
     """A bound null is a tombstone.  In the adapter no sequence of values and no statement has one in it."""
     plumbing = (CASSANDRA + "bridge.py", CASSANDRA + "session.py")  # have no values of their own
     for path, source in under(sources, CASSANDRA):
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.Call) and path not in plumbing:
                 for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
                     if isinstance(argument, ast.Tuple | ast.List | ast.Dict) and _may_be_null(argument):
@@ -118,7 +118,7 @@ CQL_FOOTGUNS = re.compile(r"\b(?:ALLOW\s+FILTERING|MATERIALIZED\s+VIEW|COUNTER|C
 def no_cql_footguns(sources: Sources) -> Iterator[str]:
     """No scan behind one's back, no view, no counter column, no secondary index."""
     for path, source in under(sources, CASSANDRA):
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             text = _text(node)
             if text and (CQL.match(text) or "CREATE" in text) and (found := CQL_FOOTGUNS.search(text)):
                 yield f"{path}:{node.lineno}: {found.group()}"  # type: ignore[attr-defined]
@@ -139,7 +139,7 @@ def batches_can_be_replayed(sources: Sources) -> Iterator[str]:
 def no_redis_keys(sources: Sources) -> Iterator[str]:
     """KEYS blocks a node for as long as it takes to read every key."""
     for path, source in under(sources, REDIS):
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
                 text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
                 if text == "KEYS" or re.search(r"call\(\s*['\"]KEYS['\"]", text, re.IGNORECASE):
@@ -150,7 +150,7 @@ def environment_is_read_in_one_place(sources: Sources) -> Iterator[str]:
     for path, source in under(sources, SERVER):
         if path.startswith((SERVER + "config.py", SERVER + "dev/")):
             continue  # dev starts other programs, whose environment it makes
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv"):
                 yield f"{path}:{node.lineno}: reads the environment"
 
@@ -159,7 +159,7 @@ def time_and_chance_are_injected(sources: Sources) -> Iterator[str]:
     for path, source in under(sources, *CLOCKLESS):
         if path == SERVER + "domain/clock.py":
             continue
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.Attribute):
                 name = ast.unparse(node)
                 module_random = name.startswith("random.") and name not in ("random.Random", "random.SystemRandom")
@@ -175,7 +175,7 @@ def imports_do_no_work(sources: Sources) -> Iterator[str]:
     for path, source in under(sources, SERVER, "client/"):
         if path.startswith(SERVER + "cli/") or path.endswith("__main__.py"):
             continue  # a command line is put together by registering its commands
-        for node in ast.parse(source).body:
+        for node in parsed(source).body:
             if isinstance(node, ast.For | ast.While | ast.With) or (
                 isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.Await)
             ):
@@ -185,7 +185,7 @@ def imports_do_no_work(sources: Sources) -> Iterator[str]:
 def broad_excepts_give_their_reason(sources: Sources) -> Iterator[str]:
     for path, source in under(sources, "server/", "client/"):
         lines = source.splitlines()
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.ExceptHandler):
                 broad = node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
                 near = lines[node.lineno - 1 : node.body[0].lineno]
@@ -196,7 +196,7 @@ def broad_excepts_give_their_reason(sources: Sources) -> Iterator[str]:
 
 def the_epoch_has_one_home(sources: Sources) -> Iterator[str]:
     for path, source in under(sources, SERVER):
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if (
                 isinstance(node, ast.Constant)
                 and node.value == 1_288_834_974_657
@@ -207,7 +207,7 @@ def the_epoch_has_one_home(sources: Sources) -> Iterator[str]:
 
 def no_test_is_skipped(sources: Sources) -> Iterator[str]:
     for path, source in under(sources, "tests/"):
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.Attribute) and re.fullmatch(
                 r"pytest\.(?:mark\.)?(?:skip|skipif|importorskip|xfail)", ast.unparse(node)
             ):

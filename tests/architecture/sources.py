@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +23,12 @@ def project() -> dict[str, str]:
         for path in sorted(found)
         if not path.is_relative_to(ROOT / "client/rookery/v1")
     }
+
+
+@cache
+def parsed(source: str) -> ast.Module:
+    """Every rule looks at every source."""
+    return ast.parse(source)
 
 
 def under(sources: Sources, *prefixes: str) -> Iterator[tuple[str, str]]:
