@@ -99,7 +99,7 @@ def _show_addresses(console: Console, stack: Stack, seconds: float) -> None:
 
 def _watch(console: Console, stack: Stack) -> None:
     """Tell of each engine that ends, until all have (`rookery dev down` from another terminal)."""
-    engines = [*stack.cassandra, *stack.valkey]
+    engines = [*stack.cassandra, *stack.valkey, *stack.beside]
     running = set(engines)
     while running or not engines:
         time.sleep(0.5)  # how late an engine's end is told

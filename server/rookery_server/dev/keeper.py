@@ -1,7 +1,7 @@
 """The keeper: one small process per stack that starts the engines and never outlives or loses them.
 
 It runs as `python -m rookery_server.dev.keeper FOLDER` and reads one JSON request per line:
-`{"start": {"name", "argv", "cwd", "log"}}` and `{"detach": true}`; each gets one JSON line back.
+`{"start": {"name", "argv", "cwd", "log", "beside"}}` and `{"detach": true}`; each gets one JSON line back.
 
 No orphans, whatever dies:
 - the owner (a terminal, a test run) dies, even by kill -9: the pipe from it ends, the keeper stops all engines;
@@ -51,6 +51,7 @@ class Keeper:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._engines: dict[str, subprocess.Popen[bytes]] = {}
+        self._beside: set[str] = set()  # names of what uses the engines, to be stopped before them
         self._in_child = _die_with(os.getpid())
         self._detached = False
         self._stopping = False
@@ -64,7 +65,7 @@ class Keeper:
             return {"detached": True}
         return {"error": "unknown request"}
 
-    def _start(self, name: str, argv: list[str], cwd: str, log: str) -> dict[str, Any]:
+    def _start(self, name: str, argv: list[str], cwd: str, log: str, beside: bool) -> dict[str, Any]:
         if before := self._engines.get(name):
             if processes.reference(before.pid):
                 return {"error": f"{name} is running already"}
@@ -78,6 +79,8 @@ class Keeper:
         except OSError as error:
             return {"error": f"{argv[0]}: {error.strerror}"}
         self._engines[name] = engine
+        if beside:
+            self._beside.add(name)
         self._record()
         process = processes.reference(engine.pid)
         # An engine that ended within microseconds has no start time any more: the owner sees it as dead.
@@ -91,18 +94,23 @@ class Keeper:
             self._record()
 
     def stop_all(self) -> None:
-        """Ask all engines at once, then kill what is left. The newest first would gain nothing: none needs another."""
+        """What uses the engines first, so that it ends in peace; then the engines, all at once."""
+        self._stop([engine for name, engine in self._engines.items() if name in self._beside])
+        self._stop(list(self._engines.values()))
+        self._engines.clear()
+        (self._folder / "running.json").unlink(missing_ok=True)
+
+    def _stop(self, engines: list[subprocess.Popen[bytes]]) -> None:
+        """Ask them, wait, and kill what is left."""
         for number in (signal.SIGCONT, signal.SIGTERM):
-            for engine in self._engines.values():
+            for engine in engines:
                 engine.send_signal(number)
         deadline = time.monotonic() + STOP_GRACE_SECONDS
-        for engine in self._engines.values():
+        for engine in engines:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 engine.wait(max(0.0, deadline - time.monotonic()))
             engine.kill()
             engine.wait()
-        self._engines.clear()
-        (self._folder / "running.json").unlink(missing_ok=True)
 
     def _record(self) -> None:
         running = {name: processes.reference(engine.pid) for name, engine in self._engines.items()}

@@ -37,8 +37,10 @@ class KeeperLink:
         if not hello.get("ready"):
             raise LocalClusterError(f"The keeper did not start; see {folder / 'keeper.log'}.")
 
-    def start(self, name: str, argv: list[str], cwd: Path, log: Path) -> ProcessRef:
-        answer = self._ask({"start": {"name": name, "argv": argv, "cwd": str(cwd), "log": str(log)}})
+    def start(self, name: str, argv: list[str], cwd: Path, log: Path, *, beside: bool = False) -> ProcessRef:
+        """Start an engine, or `beside` them something that uses them and is stopped before them."""
+        request = {"name": name, "argv": argv, "cwd": str(cwd), "log": str(log), "beside": beside}
+        answer = self._ask({"start": request})
         if "error" in answer:
             raise LocalClusterError(f"{name} could not be started: {answer['error']}")
         return ProcessRef(answer["pid"], answer["started"], processes.boot_id())

@@ -4,7 +4,7 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -43,6 +43,7 @@ class Stack:
         self.folder = folder or places.stack_folder(self.spec.name, environ)
         self.cassandra: tuple[Node, ...] = ()
         self.valkey: tuple[ValkeyNode, ...] = ()
+        self.beside: tuple[Node, ...] = ()
         self._narrator = narrator or Silent()
         self._environ = environ
         self._link: KeeperLink | None = None
@@ -97,6 +98,7 @@ class Stack:
         spec = self.spec
         if spec.cassandra_at and spec.valkey_at:
             return
+        discovery.require_linux()
         require_megabytes(
             (0 if spec.cassandra_at else spec.nodes * cassandra.MEGABYTES_PER_NODE)
             + (0 if spec.valkey_at else spec.valkey_count * valkey.MEGABYTES_PER_NODE)
@@ -211,6 +213,27 @@ class Stack:
             log.replace(logs / f"{name}.log.1")
         return log
 
+    def start_beside(self, name: str, argv: list[str], *, host: str, port: int, answers: Callable[[], bool]) -> Node:
+        """Start something that uses the engines (a server, a worker) under the same keeper; wait until it `answers`.
+
+        It is stopped before the engines, dies with them if everything is killed, and logs beside them.
+        Raises NodeSilent.
+        """
+        link = self._link = self._link or KeeperLink(self.folder)
+        log = self._log(name)
+        node = Node(
+            name,
+            host,
+            port,
+            log,
+            launch=lambda: link.start(name, argv, self.folder, log, beside=True),
+            answers=answers,
+        )
+        node.start()
+        node.wait_ready(time.monotonic() + READY_SECONDS)
+        self.beside = (*self.beside, node)
+        return node
+
     def detach(self) -> None:
         """Let the stack live on without this process; `down` of any later Stack of the same folder stops it."""
         if self._link is not None:
@@ -223,7 +246,7 @@ class Stack:
         keeper = state.running(self.folder).keeper
         if keeper is not None:
             processes.send(keeper, signal.SIGTERM)
-            if not processes.wait_gone(keeper, STOP_GRACE_SECONDS + 5.0):  # it gives its engines that grace in turn
+            if not processes.wait_gone(keeper, 2 * STOP_GRACE_SECONDS + 5.0):  # its own graces, and a little
                 processes.send(keeper, signal.SIGKILL)
         self._end_engines()
         if self.spec.throwaway:
@@ -241,7 +264,7 @@ class Stack:
         if self._link is not None:
             self._link.stop()
             self._link = None
-        self.cassandra, self.valkey = (), ()
+        self.cassandra, self.valkey, self.beside = (), (), ()
 
     def _clear_leftovers(self) -> None:
         """Refuse a stack that is up; forget one that was killed."""

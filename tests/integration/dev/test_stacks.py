@@ -88,6 +88,22 @@ def test_a_port_taken_at_the_last_moment_is_told(stack: Stack, tmp_path: Path) -
         second.wait_ready(time.monotonic() + 10)
 
 
+def test_what_uses_the_engines_is_stopped_before_them(stack: Stack, tmp_path: Path) -> None:
+    host, port = stack.valkey_nodes[0]
+    seen = tmp_path / "seen"
+    # On SIGTERM it writes down whether the engine still takes connections.
+    script = (
+        f"trap '(exec 3<>/dev/tcp/{host}/{port}) && echo still there >{seen}; exit' TERM; "
+        f"touch {seen}; while :; do sleep 0.05; done"
+    )
+
+    node = stack.start_beside("user", ["bash", "-c", script], host=host, port=0, answers=seen.exists)
+    stack.down()
+
+    assert not processes.is_alive(node.process)
+    assert seen.read_text() == "still there\n"
+
+
 def test_nothing_is_left_after_down_and_after_wipe(stack: Stack) -> None:
     before = refs(stack.folder)
     stack.down()

@@ -59,6 +59,14 @@ def test_a_wrong_cassandra_home_is_told(tmp_path: Path) -> None:
         discovery.find_cassandra(Silent(), {"CASSANDRA_HOME": str(home), "PATH": ""})
 
 
+def test_elsewhere_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    discovery.require_linux()
+    monkeypatch.setattr(discovery.platform, "system", lambda: "Darwin")
+
+    with pytest.raises(UnsupportedPlatform, match="this is Darwin: give the addresses of running ones"):
+        discovery.require_linux()
+
+
 @pytest.mark.parametrize("uname", [("Darwin", "arm64"), ("Linux", "aarch64")])
 def test_a_platform_without_packages_is_told_what_else_works(
     uname: tuple[str, str], monkeypatch: pytest.MonkeyPatch
