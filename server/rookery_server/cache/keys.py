@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from rookery_server.domain import limits
 
 SLOTS = 16_384
+Ranges = tuple[tuple[int, int], ...]
+"""Slots from first to last, both included; at least one."""
 END_MARK = b"0"
 """The last element of a list that holds the whole history: below every id."""
 LIFE_JITTER = 0.1
@@ -67,9 +69,10 @@ def shard_of_bell(channel: bytes) -> int:
     return int(channel[len(b"bell:{") : -1])
 
 
-def watermarks(slot: int) -> bytes:
-    """HASH of a primary's watermarks.  It must lie on that primary, so it is named by one of its slots."""
-    return b"wm:{%d}" % tag_in(slot)
+def watermarks(ranges: Ranges) -> bytes:
+    """HASH of a primary's watermarks.  It must lie on that primary, so it is named by one of its slots; `ranges` are
+    all of them."""
+    return b"wm:{%d}" % tag_in(ranges)
 
 
 def slot_of(number: int) -> int:
@@ -83,10 +86,10 @@ def slots_of(numbers: Iterable[int]) -> list[int]:
 
 
 @functools.lru_cache(maxsize=1024)
-def tag_in(slot: int) -> int:
-    """The lowest number whose tag falls into `slot`: a search of about 16,000 tries, done once a primary."""
+def tag_in(ranges: Ranges) -> int:
+    """The lowest number that falls into these slots: found within a few tries where a primary has thousands of them."""
     number = 0
-    while slot_of(number) != slot:
+    while not any(first <= slot_of(number) <= last for first, last in ranges):
         number += 1
     return number
 

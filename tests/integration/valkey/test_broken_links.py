@@ -140,9 +140,14 @@ async def test_no_node_answers(tmp_path: Any) -> None:
     cache = nobody.cache(**QUICK)
     assert (await cache.read_marks(), await cache.open_links(), cache.nodes()) == ({}, {}, frozenset())
     assert await cache.read_authors([1], 8) == {}
-    assert (await cache.deliver(1, [1], {}, False)).pushed == 0
     cache.ring(1, b"x")
-    for call in (cache.read_home(1, 0, 1), cache.begin_home(1, -1), cache.begin_author(1, -1)):
+    for call in (
+        cache.read_home(1, 0, 1),
+        cache.begin_home(1, -1),
+        cache.begin_author(1, -1),
+        cache.deliver(1, [1], {}, False),
+        cache.place_author(1, 1, {}),
+    ):
         with pytest.raises(CacheUnavailable):
             await call
     await cache.post_own(1, fresh_id(), b"x")

@@ -9,7 +9,8 @@ from rookery_server.cache import keys
 from rookery_server.cache.interface import FillMark, Link
 from rookery_server.cache.redis import uses
 from rookery_server.cache.redis.commands import get, set_body
-from rookery_server.cache.redis.errors import LinkError
+from rookery_server.cache.redis.connection import is_error
+from rookery_server.cache.redis.errors import LinkError, Refused
 from rookery_server.cache.redis.role import Role
 from rookery_server.domain import limits
 
@@ -46,7 +47,9 @@ class BodiesRole(Role):
                 return
             part = fills[at : at + self._client.bulk]
             try:
-                await self._client.over(link, b"".join(part), len(part), uses.BODY)
+                for reply in await self._client.over(link, b"".join(part), len(part), uses.BODY):
+                    if is_error(reply):
+                        self._client.uses.failed(uses.BODY, Refused(str(reply)))
             except LinkError:
                 return  # counted already; a fill that fails is forgotten
 

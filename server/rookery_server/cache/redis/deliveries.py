@@ -12,7 +12,7 @@ from rookery_server.cache.redis import placing, uses
 from rookery_server.cache.redis.client import Client
 from rookery_server.cache.redis.commands import lpushx, lpushx_tail
 from rookery_server.cache.redis.connection import Reply, is_error
-from rookery_server.cache.redis.errors import LinkError, Refused
+from rookery_server.cache.redis.errors import LinkError, NotSent, Refused
 from rookery_server.cache.redis.removals import deleted_marker, stub_call
 from rookery_server.cache.redis.role import Role
 from rookery_server.domain import ids, limits
@@ -79,7 +79,7 @@ class DeliveriesRole(Role):
     async def deliver(
         self, tweet_id: int, follower_ids: Sequence[int], links: Mapping[str, Link], in_place: bool
     ) -> Delivered:
-        owners, groups = self._client.directory.current.owners, dict[str | None, list[int]]()
+        owners, groups = self._owners(), dict[str | None, list[int]]()
         for follower_id, slot in zip(follower_ids, keys.slots_of(follower_ids), strict=True):
             groups.setdefault(owners[slot], []).append(follower_id)
         behind = self._unserved() if None in groups else frozenset[str]()
@@ -91,6 +91,13 @@ class DeliveriesRole(Role):
             )
         )
         return _delivered(tallies, behind)
+
+    def _owners(self) -> tuple[str | None, ...]:
+        """Slot → node.  Raises NotSent before any node has answered: then there is not even one to be behind."""
+        current = self._client.directory.current
+        if not current.shards:
+            raise NotSent("no node of the cluster has answered yet")
+        return current.owners
 
     def _unserved(self) -> frozenset[str]:
         """Nobody serves a slot now: whoever will, nothing may be claimed past this."""
@@ -181,7 +188,7 @@ class DeliveriesRole(Role):
         return await self._apply(user_id, links, apply)
 
     async def _apply(self, tag: int, links: Mapping[str, Link], apply: _Apply) -> Delivered:
-        node = self._client.directory.current.owners[keys.slot_of(tag)]
+        node = self._owners()[keys.slot_of(tag)]
         if node is None:
             return Delivered(behind=self._unserved())
         tally, link = _Tally(), links.get(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import random
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ from rookery_server.cache.redis.errors import LinkError, NotSent
 from rookery_server.cache.redis.handshake import Identity, dial
 from rookery_server.cache.redis.settings import Address, RedisSettings
 from rookery_server.cache.redis.topology import Directory
+
+log = logging.getLogger(__name__)
 
 _GENERATIONS = itertools.count(1)
 """Of the process: a generation never names two connections, whatever object made them."""
@@ -51,6 +54,10 @@ class Port:
     def connection(self) -> Connection | None:
         return self._connection
 
+    @property
+    def unanswered(self) -> int:
+        return 0 if self._connection is None else self._connection.unanswered
+
     def over(self, link: Link) -> Connection | None:
         """The connection of exactly this link, or None if it has ended."""
         return self._connection if self._link is not None and self._link.generation == link.generation else None
@@ -70,13 +77,17 @@ class Port:
         if self._opening is None:
             self._opening = asyncio.create_task(self._connect(), name=f"cache link {self.node[:8]}")
             self._opening.add_done_callback(self._opened)
+        opening = self._opening
         # One caller's cancellation is not everybody's.
-        await asyncio.shield(self._opening)
+        await asyncio.wait([opening])
+        if opening.cancelled():
+            raise NotSent("cache closed")
+        opening.result()
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         self._opening = None
         if not task.cancelled():
-            task.exception()
+            task.exception()  # whoever waited has it; if nobody did, nobody needs it
 
     async def _connect(self) -> None:
         shard = (await self._directory.fresh()).shards.get(self.node)
@@ -94,8 +105,9 @@ class Port:
                 predecessor=self._predecessors.get(address),
                 prelude=self._prelude,
             )
-        except LinkError:
+        except LinkError as error:
             self._rest(address)
+            log.info("cache node %s at %s is out of reach: %s", self.node, address, error)
             raise
         self._adopt(address, greeting.connection, greeting.identity)
 
@@ -119,10 +131,15 @@ class Port:
     def _lost_of(self, link: Link) -> Callable[[LinkError], None]:
         def lost(error: LinkError) -> None:
             if self._link is link:
+                if not self._closed:
+                    log.warning("cache node %s at %s: link %d ended: %s", *self._named(link), error)
                 self._directory.doubt(self._address)
                 self._link = self._connection = None
 
         return lost
+
+    def _named(self, link: Link) -> tuple[str, Address | None, int]:
+        return self.node, self._address, link.generation
 
     def follow(self, primary: Address) -> None:
         """Ends the connection if the map has another primary by now: the old one may not know yet."""

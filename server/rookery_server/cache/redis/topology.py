@@ -30,11 +30,11 @@ class Shard:
     id: str
     primary: Address
     replicas: tuple[Address, ...]
-    ranges: tuple[tuple[int, int], ...]
+    ranges: keys.Ranges
 
     @property
     def watermarks_key(self) -> bytes:
-        return keys.watermarks(self.ranges[0][0])
+        return keys.watermarks(self.ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +133,11 @@ class Directory:
                 raise Malformed(str(reply))
             described = [shard for shard in map(_plain, reply) if shard["slots"]]
             found = [await self._shard(shard, address) for shard in described]
-            return Topology.of(shard for shard in found if shard is not None)
-        except (KeyError, TypeError, ValueError) as error:
+            topology = Topology.of(shard for shard in found if shard is not None)
+            if not topology.shards:
+                raise Malformed("a node that knows of no slots")  # fresh, reset or forgotten: ask another
+            return topology
+        except (LookupError, TypeError, ValueError) as error:
             raise Malformed(f"CLUSTER SHARDS: {error!r}") from error
         finally:
             connection.lose(NotSent("done"))
@@ -143,13 +146,18 @@ class Directory:
         nodes = [_plain(node) for node in described["nodes"]]
         # Between a failure and the vote two may call themselves master: the one in good health is.
         nodes.sort(key=lambda node: (_text(node["role"]) != "master", _text(node["health"]) != "online"))
-        if _text(nodes[0]["role"]) != "master":
+        addresses = [self._address(node, asked) for node in nodes]
+        shard_id = _text(described["id"]) if "id" in described else await self._ask_name(addresses)
+        if shard_id is None:
             return None
-        primary, *others = [self._address(node, asked) for node in nodes]
+        primary, *others = addresses
+        if _text(nodes[0]["role"]) != "master":
+            # Nobody leads for a moment: the shard stays in the map, so that nothing is claimed without it.
+            last = self.current.shards.get(shard_id)
+            primary, others = (primary if last is None else last.primary), addresses
         slots = described["slots"]
         ranges = tuple(sorted(zip(map(int, slots[::2]), map(int, slots[1::2]), strict=True)))
-        shard_id = _text(described["id"]) if "id" in described else await self._ask_name([primary, *others])
-        return None if shard_id is None else Shard(shard_id, primary, tuple(others), ranges)
+        return Shard(shard_id, primary, tuple(other for other in others if other != primary), ranges)
 
     async def _ask_name(self, members: Iterable[Address]) -> str | None:
         """Servers older than Valkey 8.1 leave the id out of CLUSTER SHARDS: any member of the shard knows it."""

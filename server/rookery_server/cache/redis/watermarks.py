@@ -14,6 +14,7 @@ from rookery_server.cache.redis.commands import pack
 from rookery_server.cache.redis.connection import Reply
 from rookery_server.cache.redis.errors import LinkError, Malformed, NotSent
 from rookery_server.cache.redis.role import Role
+from rookery_server.domain.errors import Outcome
 
 _NODE, _FLUSHED = b"node", b"flushed"
 
@@ -25,6 +26,8 @@ class WatermarksRole(Role):
         except LinkError as error:
             self._client.uses.failed(uses.WATERMARK, error)
             return {}
+        for index, node in enumerate(nodes):  # the period of the reads is a good one for a gauge, too
+            self._client.uses.waiting(index, self._client.port(node).unanswered)
         found = await asyncio.gather(*(self._read_node(node) for node in nodes))
         return dict(zip(nodes, found, strict=True))
 
@@ -51,7 +54,12 @@ class WatermarksRole(Role):
         for shard, (expected, new) in moves.items():
             words += [shard, "" if expected is None else expected, new]
         call = advance.call([self._key(link)], *words)
-        moved = await self._client.script_one(link, advance, call, uses.WATERMARK)
+        try:
+            moved = await self._client.script_one(link, advance, call, uses.WATERMARK)
+        except LinkError as error:
+            if error.outcome is Outcome.UNKNOWN:
+                self._client.uses.watermark_unknown()
+            raise
         return dict.fromkeys(moves, False) | {shard: bool(one) for shard, one in zip(moves, moved, strict=False)}
 
     async def adopt_empty(self, link: Link, now_ms: int, stale_ms: int | None = None) -> bool:

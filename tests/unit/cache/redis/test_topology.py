@@ -71,7 +71,7 @@ async def test_slots_primaries_and_replicas() -> None:
         "s2": Shard("s2", B, (), ((8192, 16383),)),
     }
     assert (topology.owners[8191], topology.owners[8192]) == ("s1", "s2")
-    assert topology.shards["s2"].watermarks_key == keys.watermarks(8192)
+    assert topology.shards["s2"].watermarks_key == keys.watermarks(((8192, 16383),))
 
 
 async def test_flat_replies_are_read_too() -> None:
@@ -91,6 +91,18 @@ async def test_a_server_that_does_not_name_its_shards_is_asked() -> None:
     cluster = Cluster({C: {"SHARDS": unnamed}, B: {"MYSHARDID": b"s7"}})
     assert set((await cluster.directory(C).fresh()).shards) == {"s7"}
     assert cluster.dialled == [C, A, B]
+
+
+async def test_a_shard_without_a_leader_stays_in_the_map() -> None:
+    cluster = Cluster({A: {"SHARDS": TWO}})
+    directory = cluster.directory(A)
+    before = await directory.fresh()
+    leaderless = [shard(b"s1", [0, 8191], node(C, b"replica"), node(A, b"replica", b"fail")), TWO[1]]
+    cluster.answers = {address: {"SHARDS": leaderless} for address in (A, B, C)}
+    directory.doubt()
+    after = await directory.fresh()
+    assert after is not before
+    assert after.shards["s1"] == Shard("s1", A, (C,), ((0, 8191),))
 
 
 @pytest.mark.parametrize("endpoint", [b"", b"?", None])
@@ -139,7 +151,9 @@ async def test_nobody_answers() -> None:
     assert cluster.dialled == [A]
 
 
-@pytest.mark.parametrize("nonsense", [7, [[1, 2, 3]], [{b"slots": [0]}], hiredis.ReplyError("ERR no cluster")])
+@pytest.mark.parametrize(
+    "nonsense", [7, [], [[1, 2, 3]], [{b"slots": [0]}], [shard(b"s1", [0, 9])], hiredis.ReplyError("ERR no cluster")]
+)
 async def test_nonsense_leaves_the_last_map(nonsense: Any) -> None:
     cluster = Cluster({A: {"SHARDS": TWO}})
     directory = cluster.directory(A)
