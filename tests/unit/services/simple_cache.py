@@ -1,0 +1,191 @@
+"""Lists, bodies and marks of three nodes, without replicas.  Nodes go away, come back empty, or get a new connection
+when a test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rookery_server.cache.interface import AuthorRead, FillMark, HomeRead, Link, Marks, RelationsRead
+from rookery_server.domain.errors import CacheUnavailable
+from rookery_server.domain.limits import HOME_KEPT, HOME_TRIM_AT
+from rookery_server.domain.models import Relations
+
+END = 0
+
+
+class SimpleCache:
+    """`homes` and `authors` are the lists as they stand: newest first, a negative token, `END` behind the last."""
+
+    def __init__(self, nodes: int = 3):
+        self.nodes = [f"node-{number}" for number in range(nodes)]
+        self.generations = dict.fromkeys(self.nodes, 1)
+        self.down: set[str] = set()
+        self.marks: dict[str, dict[int, int] | None] = {node: {} for node in self.nodes}
+        self.homes: dict[int, list[int]] = {}
+        self.built_under: dict[int, int] = {}
+        self.relations: dict[int, tuple[int, Relations | None]] = {}
+        self.authors: dict[int, list[int]] = {}
+        self.bodies: dict[int, bytes] = {}
+        self.rung: list[tuple[int, bytes]] = []
+        self.calls: list[str] = []
+        self.before: dict[str, Callable[[], Any]] = {}
+
+    def node_of(self, key: int) -> str:
+        return self.nodes[key % len(self.nodes)]
+
+    def link(self, key: int) -> Link:
+        node = self.node_of(key)
+        if node in self.down:
+            raise CacheUnavailable
+        return Link(node, self.generations[node])
+
+    async def _begin(self, name: str) -> None:
+        self.calls.append(name)
+        hook = self.before.pop(name, None)
+        result = hook() if hook else None
+        if result is not None:
+            await result
+
+    # --- marks ------------------------------------------------------------------------------------------------
+
+    async def read_marks(self) -> dict[str, Marks | None]:
+        await self._begin("read_marks")
+        answer: dict[str, Marks | None] = {}
+        for node in self.nodes:
+            marks = self.marks[node]
+            link = Link(node, self.generations[node])
+            answer[node] = None if node in self.down else Marks(link, marks is not None, dict(marks or {}))
+        return answer
+
+    def is_current(self, link: Link) -> bool:
+        return link.node not in self.down and self.generations[link.node] == link.generation
+
+    # --- lists ------------------------------------------------------------------------------------------------
+
+    async def read_home(self, user_id: int, start: int, count: int) -> HomeRead:
+        await self._begin("read_home")
+        link = self.link(user_id)
+        version, relations = self.relations.get(user_id, (0, None))
+        seen = str((version, relations)).encode() if user_id in self.relations else None
+        exists, ids, reached, whole = _slice(self.homes.get(user_id), start, count)
+        read = RelationsRead(seen, version, relations)
+        return HomeRead(link, exists, ids, reached, whole, self.built_under.get(user_id), read)
+
+    async def read_authors(self, author_ids: Sequence[int], depth: int) -> dict[int, AuthorRead]:
+        await self._begin("read_authors")
+        answer = {}
+        for author in author_ids:
+            if self.node_of(author) in self.down:
+                continue
+            exists, ids, reached, whole = _slice(self.authors.get(author), 0, depth)
+            answer[author] = AuthorRead(self.link(author), exists, ids, reached, whole and reached)
+        return answer
+
+    async def begin_home(self, user_id: int, token: int) -> Link | None:
+        await self._begin("begin_home")
+        link = self.link(user_id)
+        if any(id_ < 0 for id_ in self.homes.get(user_id, ())):
+            return None
+        self.homes[user_id] = [token]
+        self.built_under.pop(user_id, None)
+        return link
+
+    async def finish_home(
+        self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link
+    ) -> bool:
+        await self._begin("finish_home")
+        if not self.is_current(link) or not _finish(self.homes, user_id, token, ids, whole):
+            return False
+        self.built_under[user_id] = version
+        return True
+
+    async def begin_author(self, author_id: int, token: int) -> Link | None:
+        await self._begin("begin_author")
+        link = self.link(author_id)
+        if any(id_ < 0 for id_ in self.authors.get(author_id, ())):
+            return None
+        self.authors[author_id] = [token]
+        return link
+
+    async def finish_author(self, author_id: int, token: int, ids: Sequence[int], whole: bool, link: Link) -> bool:
+        await self._begin("finish_author")
+        return self.is_current(link) and _finish(self.authors, author_id, token, ids, whole)
+
+    async def store_relations(self, user_id: int, seen: bytes | None, relations: Relations) -> bool:
+        await self._begin("store_relations")
+        self.link(user_id)
+        now = str(self.relations[user_id]).encode() if user_id in self.relations else None
+        if now != seen:
+            return False
+        self.relations[user_id] = (relations.version, relations)
+        return True
+
+    async def post_own(self, author_id: int, tweet_id: int, framed: bytes) -> None:
+        await self._begin("post_own")
+        self.link(author_id)
+        self.bodies.setdefault(tweet_id, framed)
+        self.place(self.authors, author_id, tweet_id)
+        self.place(self.homes, author_id, tweet_id)
+
+    def place(self, lists: dict[int, list[int]], key: int, tweet_id: int) -> None:
+        """The in-place script: only into a list that is there, in order in front of a token, never twice."""
+        ids = lists.get(key)
+        if ids is None or tweet_id in ids:
+            return
+        at = next((at for at, id_ in enumerate(ids) if id_ < tweet_id), len(ids))
+        if at == len(ids):
+            return  # below the floor of a list without end mark
+        ids.insert(at, tweet_id)
+        if lists is self.homes and len(ids) > HOME_TRIM_AT:
+            del ids[HOME_KEPT:]
+
+    # --- bodies, removals, bell -------------------------------------------------------------------------------
+
+    async def get_bodies(self, tweet_ids: Sequence[int]) -> dict[int, bytes]:
+        await self._begin("get_bodies")
+        return {id_: self.bodies[id_] for id_ in tweet_ids if id_ in self.bodies and self.node_of(id_) not in self.down}
+
+    def fill_mark(self) -> FillMark:
+        return FillMark(0.0, {})
+
+    async def fill_bodies(self, bodies: Mapping[int, bytes], mark: FillMark) -> None:
+        for id_, body in bodies.items():
+            if self.node_of(id_) not in self.down:
+                self.bodies.setdefault(id_, body)
+
+    async def mark_deleted(self, tweet_id: int) -> bool:
+        await self._begin("mark_deleted")
+        if self.node_of(tweet_id) in self.down:
+            return False
+        self.bodies[tweet_id] = b""
+        return True
+
+    async def stub_relations(self, user_id: int, version: int) -> bool:
+        await self._begin("stub_relations")
+        if self.node_of(user_id) in self.down:
+            return False
+        old, _ = self.relations.get(user_id, (0, None))
+        self.relations[user_id] = (max(old + 1, version), None)
+        self.homes.pop(user_id, None)
+        self.built_under.pop(user_id, None)
+        return True
+
+    def ring(self, shard: int, event: bytes) -> None:
+        self.rung.append((shard, event))
+
+
+def _slice(ids: list[int] | None, start: int, count: int) -> tuple[bool, tuple[int, ...], bool, bool]:
+    if ids is None or any(id_ < 0 for id_ in ids):
+        return False, (), False, False
+    entries = [id_ for id_ in ids if id_ != END]
+    return True, tuple(entries[start : start + count]), start + count >= len(entries), END in ids
+
+
+def _finish(lists: dict[int, list[int]], key: int, token: int, ids: Sequence[int], whole: bool) -> bool:
+    standing = lists.get(key)
+    if standing is None or token not in standing:
+        return False
+    standing.remove(token)
+    standing += [id_ for id_ in ids if id_ not in standing] + [END] * whole
+    return True

@@ -1,0 +1,90 @@
+"""Profiles: everything of one author, once, to a truthful end."""
+
+from __future__ import annotations
+
+import pytest
+
+from rookery_server.domain.errors import InvalidArgument, NotFound, StoreUnavailable
+from rookery_server.domain.frames import frame
+from rookery_server.domain.limits import MAX_ROUNDS, WATERMARK_LAG_MS
+from rookery_server.domain.tokens import PageCursor
+from rookery_server.services.pages import PageSource
+from tests.unit.services.world import World
+
+
+async def _scroll(world: World, user: int, size: int, exclude_replies: bool = False) -> tuple[list[int], int]:
+    shown: list[int] = []
+    cursor: PageCursor | None = None
+    for pages in range(1, 1000):
+        page = await world.profiles.page(world.call(0), user, size, cursor, exclude_replies)
+        shown += page.tweet_ids
+        cursor = page.next_cursor
+        assert page.info.end_of_history is (cursor is None)
+        if cursor is None:
+            return shown, pages
+    raise AssertionError("the scroll does not end")
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 10, 100])
+async def test_a_scroll_shows_all_once(world: World, size: int) -> None:
+    alice = world.user()
+    posts = [await world.post(alice) for _ in range(10)]
+    assert (await _scroll(world, alice, size))[0] == posts[::-1]
+
+
+async def test_a_page_is_framed_and_says_what_it_claims(world: World) -> None:
+    alice = world.user()
+    tweet = await world.posted(alice)
+    page = await world.profiles.page(world.call(0), alice, 0)
+    assert page.bodies == (frame(tweet.body),)
+    assert page.author_ids == (alice,)
+    assert page.newer_cursor is None
+    assert page.info.source is PageSource.HISTORY
+    assert page.info.complete_through_ms == world.clock.now_ms() - WATERMARK_LAG_MS
+    assert not page.info.degraded
+
+
+async def test_deleted_tweets_are_filled_up_from_below(world: World) -> None:
+    alice = world.user()
+    posts = [await world.post(alice) for _ in range(30)]
+    for gone in posts[10:]:
+        await world.tweets.delete(world.call(alice), gone)
+    page = await world.profiles.page(world.call(0), alice, 5)
+    assert page.tweet_ids == tuple(posts[9:4:-1])
+    assert page.info.hidden == 0
+
+
+async def test_a_page_of_nothing_goes_on(world: World) -> None:
+    alice = world.user()
+    posts = [await world.post(alice) for _ in range(2 * MAX_ROUNDS + 1)]
+    for gone in posts[1:]:
+        await world.tweets.delete(world.call(alice), gone)
+    page = await world.profiles.page(world.call(0), alice, 1)
+    assert page.tweet_ids == ()
+    assert page.next_cursor is not None
+    assert not page.info.end_of_history
+    assert (await _scroll(world, alice, 1))[0] == posts[:1]
+
+
+async def test_replies_to_others_can_be_left_out(world: World) -> None:
+    alice, bob = world.user(), world.user()
+    root, other = await world.post(alice), await world.post(bob)
+    thread = await world.post(alice, in_reply_to_id=root)
+    answer = await world.post(alice, in_reply_to_id=other)
+    assert (await _scroll(world, alice, 2))[0] == [answer, thread, root]
+    assert (await _scroll(world, alice, 2, exclude_replies=True))[0] == [thread, root]
+
+
+async def test_an_author_without_posts_ends_at_once(world: World) -> None:
+    assert await _scroll(world, world.user(), 5) == ([], 1)
+
+
+async def test_refusals(world: World) -> None:
+    alice = world.user()
+    with pytest.raises(NotFound):
+        await world.profiles.page(world.call(0), 999, 5)
+    with pytest.raises(InvalidArgument):
+        await world.profiles.page(world.call(0), alice, -1)
+    world.store.down = True
+    with pytest.raises(StoreUnavailable):
+        await world.profiles.page(world.call(0), alice, 5)
