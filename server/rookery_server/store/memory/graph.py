@@ -1,0 +1,49 @@
+"""Follow edges: `following` is the truth, `followers` its mirror."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rookery_server.domain.events import Event
+from rookery_server.domain.limits import REMOVED_EDGE_LIFE_S
+from rookery_server.domain.models import Edge
+from rookery_server.store.interface import FollowersPage
+from rookery_server.store.memory.cells import Cell, Mutation
+from rookery_server.store.memory.role import Role
+
+
+class GraphRole(Role):
+    async def edge(self, follower_id: int, followee_id: int) -> Edge | None:
+        cell = await self._row("edge", "following", follower_id, followee_id)
+        return None if cell is None else Edge(follower_id, followee_id, cell.value, cell.timestamp_us)
+
+    async def edges(self, follower_id: int, followee_ids: Sequence[int]) -> dict[int, Edge]:
+        found = {}
+        for followee_id in dict.fromkeys(followee_ids):
+            cell = await self._row("edges", "following", follower_id, followee_id)
+            if cell is not None:
+                found[followee_id] = Edge(follower_id, followee_id, cell.value, cell.timestamp_us)
+        return found
+
+    async def write_edge(self, edge: Edge, event: Event) -> None:
+        cell = self._cell(edge)
+        truth = Mutation("following", edge.follower_id, edge.followee_id, cell)
+        await self._batch("write_edge", [truth, self._mirror(edge, cell), self._event(event)])
+
+    async def repair_mirror(self, edge: Edge) -> None:
+        await self._batch("repair_mirror", [self._mirror(edge, self._cell(edge))])
+
+    async def following(self, follower_id: int) -> tuple[Edge, ...]:
+        rows = await self._rows("following", "following", follower_id)
+        return tuple(Edge(follower_id, id_, rows[id_].value, rows[id_].timestamp_us) for id_ in sorted(rows))
+
+    async def followers(self, followee_id: int, after: int | None, limit: int) -> FollowersPage:
+        rows = await self._rows("followers", "followers", followee_id)
+        live = sorted(id_ for id_, cell in rows.items() if cell.value and (after is None or id_ > after))
+        return FollowersPage(tuple(live[:limit]), live[limit - 1] if len(live) > limit else None)
+
+    def _cell(self, edge: Edge) -> Cell:
+        return Cell(edge.on, edge.version_us, None if edge.on else self._now_ms() + REMOVED_EDGE_LIFE_S * 1000)
+
+    def _mirror(self, edge: Edge, cell: Cell) -> Mutation:
+        return Mutation("followers", edge.followee_id, edge.follower_id, cell)

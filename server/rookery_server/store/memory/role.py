@@ -1,0 +1,76 @@
+"""What every role stands on: reads at a quorum, logged batches, compare-and-set."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from rookery_server.domain import events
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import Outcome, StoreUnavailable
+from rookery_server.domain.events import Event
+from rookery_server.domain.ids import write_timestamp_us
+from rookery_server.store.memory.cells import Cell, Mutation
+from rookery_server.store.memory.hooks import StoreHooks
+
+if TYPE_CHECKING:
+    from rookery_server.store.memory.world import MemoryStoreWorld
+
+T = TypeVar("T")
+_OUTBOX_LIFE_MS = 7 * 86_400_000
+"""Longer than the last audit of a window, a day after it closed."""
+
+
+class Role:
+    def __init__(self, world: MemoryStoreWorld, clock: Clock, hooks: StoreHooks) -> None:
+        self._world, self._clock, self._hooks = world, clock, hooks
+
+    def _now_ms(self) -> int:
+        """The engine's time, not this process's."""
+        return self._world.clock.now_ms()
+
+    async def _compare_and_set(self, operation: str, change: Callable[[], T]) -> T:
+        """Reads of such tables too: at SERIAL."""
+        await self._hooks.before(operation)
+        result = change()
+        await self._hooks.after(operation)
+        return result
+
+    async def _row(self, operation: str, table: str, partition: Hashable, key: int) -> Cell | None:
+        await self._hooks.before(operation)
+        cell = self._world.tables[table].row(self._hooks.asked(operation), partition, key)
+        await self._hooks.after(operation)
+        return cell if cell is not None and self._live(cell) else None
+
+    async def _rows(self, operation: str, table: str, partition: Hashable) -> dict[int, Cell]:
+        await self._hooks.before(operation)
+        rows = self._world.tables[table].rows(self._hooks.asked(operation), partition)
+        await self._hooks.after(operation)
+        return {key: cell for key, cell in rows.items() if self._live(cell)}
+
+    def _live(self, cell: Cell) -> bool:
+        return cell.expires_ms is None or cell.expires_ms > self._now_ms()
+
+    async def _batch(self, operation: str, mutations: Sequence[Mutation]) -> None:
+        """All of it in the end or nothing at all, but each statement on each replica at its own time."""
+        await self._hooks.before(operation)
+        commit = self._hooks.commit(operation, [mutation.table for mutation in mutations])
+        for mutation, now in zip(mutations, commit.now, strict=True):
+            for replica in now:
+                self._world.apply(replica, mutation)
+        if not commit.lost:
+            self._leave_for_later(mutations, commit.now)
+        await self._hooks.after(operation)
+        if not commit.acked:
+            raise StoreUnavailable(outcome=Outcome.UNKNOWN)
+
+    def _leave_for_later(self, mutations: Sequence[Mutation], now: Sequence[Sequence[int]]) -> None:
+        for mutation, done in zip(mutations, now, strict=True):
+            for replica in {0, 1, 2} - set(done):
+                self._hooks.later(functools.partial(self._world.apply, replica, mutation))
+
+    def _event(self, event: Event) -> Mutation:
+        shard = events.shard_of(event.subject, self._world.shards)
+        cell = Cell(events.encode(event), write_timestamp_us(event.id), self._now_ms() + _OUTBOX_LIFE_MS)
+        return Mutation("outbox", (shard, events.window_of(event.id)), event.id, cell)

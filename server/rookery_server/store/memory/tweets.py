@@ -1,0 +1,54 @@
+"""Tweets by id and by author."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rookery_server.domain.events import Event
+from rookery_server.store.interface import TweetRow, UserTweetIds, UserTweets
+from rookery_server.store.memory.cells import Cell, Mutation
+from rookery_server.store.memory.role import Role
+
+
+def _row(tweet_id: int, cell: Cell) -> TweetRow:
+    author_id, body = cell.value
+    return TweetRow(tweet_id, author_id, body, cell.timestamp_us)
+
+
+class TweetsRole(Role):
+    async def post(self, row: TweetRow, event: Event) -> None:
+        cell = Cell((row.author_id, row.body), row.version_us)
+        await self._batch("post", [*self._both(row.tweet_id, row.author_id, cell), self._event(event)])
+
+    async def delete(self, tweet_id: int, author_id: int, event: Event) -> None:
+        cell = Cell((author_id, b""), event.version)
+        await self._batch("delete", [*self._both(tweet_id, author_id, cell), self._event(event)])
+
+    def _both(self, tweet_id: int, author_id: int, cell: Cell) -> tuple[Mutation, Mutation]:
+        return Mutation("tweets", tweet_id, tweet_id, cell), Mutation("user_tweets", author_id, tweet_id, cell)
+
+    async def get_tweets(self, tweet_ids: Sequence[int]) -> dict[int, TweetRow]:
+        found = {}
+        for tweet_id in dict.fromkeys(tweet_ids):
+            cell = await self._row("get_tweets", "tweets", tweet_id, tweet_id)
+            if cell is not None:
+                found[tweet_id] = _row(tweet_id, cell)
+        return found
+
+    async def user_tweets(self, user_id: int, before_id: int | None, limit: int) -> UserTweets:
+        rows = await self._rows("user_tweets", "user_tweets", user_id)
+        ids, end = _newest(rows, before_id, limit)
+        return UserTweets(tuple(_row(id_, rows[id_]) for id_ in ids), end)
+
+    async def user_tweet_ids(self, user_id: int, before_id: int | None, limit: int) -> UserTweetIds:
+        rows = await self._rows("user_tweet_ids", "user_tweets", user_id)
+        return UserTweetIds(*_newest(rows, before_id, limit))
+
+    async def user_tweet(self, user_id: int, tweet_id: int) -> TweetRow | None:
+        cell = await self._row("user_tweet", "user_tweets", user_id, tweet_id)
+        return None if cell is None else _row(tweet_id, cell)
+
+
+def _newest(ids: dict[int, Cell], before_id: int | None, limit: int) -> tuple[tuple[int, ...], bool]:
+    older = sorted((id_ for id_ in ids if before_id is None or id_ < before_id), reverse=True)
+    return tuple(older[:limit]), len(older) <= limit
