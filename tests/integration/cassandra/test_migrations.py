@@ -81,7 +81,8 @@ async def test_migrating_again_changes_nothing(settings: CassandraSettings) -> N
 
 
 async def test_two_who_migrate_at_once_both_succeed(settings: CassandraSettings) -> None:
-    assert await asyncio.gather(migrate(settings), migrate(settings)) == [Installed(LATEST, SHARDS)] * 2
+    both = await asyncio.gather(migrate(settings), migrate(settings))
+    assert set(both) == {Installed(LATEST, SHARDS)}
 
 
 async def test_a_step_cut_off_half_way_is_finished(
