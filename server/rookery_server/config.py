@@ -17,8 +17,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rookery_server.config_sections import (
     Cassandra,
-    Clock,
-    Fanout,
     Identity,
     Outbox,
     Quotas,
@@ -53,8 +51,6 @@ class Settings(BaseSettings):
     identity: Identity = Identity()
     tokens: Tokens = Tokens()
     quotas: Quotas = Quotas()
-    fanout: Fanout = Fanout()
-    clock: Clock = Clock()
 
     def verify(self, role: Role) -> list[str]:
         """What is wrong with the settings taken together, one clear line each; empty when a `role` may start."""
@@ -79,8 +75,6 @@ class Settings(BaseSettings):
                 yield f"ROOKERY_REDIS__NODES: {node} is not host:port"
         if list(self.outbox.audit_ages_s) != sorted(self.outbox.audit_ages_s):
             yield "ROOKERY_OUTBOX__AUDIT_AGES_S: each age must be later than the one before"
-        if self.fanout.broad_from >= self.fanout.pull_from:
-            yield "ROOKERY_FANOUT__BROAD_FROM: must be below ROOKERY_FANOUT__PULL_FROM"
 
     def _serving_problems(self) -> Iterator[str]:
         yield from self.serve.tls.problems("ROOKERY_SERVE__TLS")

@@ -151,16 +151,6 @@ class Quotas(_Section):
     follows_per_day: Annotated[int, Field(ge=1)] = limits.FOLLOWS_PER_DAY
 
 
-class Fanout(_Section):
-    broad_from: Annotated[int, Field(ge=1)] = limits.BROAD_FROM
-    pull_from: Annotated[int, Field(ge=1)] = limits.PULL_FROM
-
-
-class Clock(_Section):
-    bound_ms: Annotated[int, Field(ge=1, le=limits.CLOCK_BOUND_MS)] = limits.CLOCK_BOUND_MS
-    """How far this clock may be from Cassandra's.  Watermarks count on the default, so it can only be narrowed."""
-
-
 def unreadable(name: str, file: Path) -> Iterator[str]:
     """The problem of a file that cannot be opened, or nothing."""
     try:

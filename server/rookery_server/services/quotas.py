@@ -7,6 +7,7 @@ the cache, shared by all servers, takes this one's place later, and falls back t
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,18 +18,18 @@ from rookery_server.services.calls import Call
 
 
 class Quota(enum.Enum):
-    """`limit` writes in any `window_s` seconds."""
+    """What is counted; the value is the length of its window in seconds."""
 
-    TWEETS = (TWEETS_PER_3H, 3 * 3600)
-    FOLLOWS = (FOLLOWS_PER_DAY, 86400)
-
-    @property
-    def limit(self) -> int:
-        return self.value[0]
+    TWEETS = 3 * 3600
+    FOLLOWS = 86400
 
     @property
     def window_s(self) -> int:
-        return self.value[1]
+        return self.value
+
+
+LIMITS: Mapping[Quota, int] = {Quota.TWEETS: TWEETS_PER_3H, Quota.FOLLOWS: FOLLOWS_PER_DAY}
+"""Writes of one user in any window."""
 
 
 class Quotas(Protocol):
@@ -50,8 +51,8 @@ class _Counter:
 class LocalQuotas:
     """A sliding window in this process: the previous window counts by the share of it that the sliding one covers."""
 
-    def __init__(self, clock: Clock):
-        self._clock = clock
+    def __init__(self, clock: Clock, limits: Mapping[Quota, int] = LIMITS):
+        self._clock, self._limits = clock, limits
         self._counters: dict[tuple[int, Quota], _Counter] = {}
 
     async def charge(self, call: Call, quota: Quota) -> None:
@@ -60,10 +61,11 @@ class LocalQuotas:
         window, into = divmod(self._clock.monotonic(), quota.window_s)
         counter = self._counter(call.caller_id, quota, int(window))
         left_of_previous = 1 - into / quota.window_s
-        if counter.current + counter.previous * left_of_previous > quota.limit - 1:
+        limit = self._limits[quota]
+        if counter.current + counter.previous * left_of_previous > limit - 1:
             raise RateLimited(
-                f"at most {quota.limit} in {quota.window_s // 3600} hours",
-                retry_after_s=max(1.0, quota.window_s / quota.limit),
+                f"at most {limit} in {quota.window_s // 3600} hours",
+                retry_after_s=max(1.0, quota.window_s / limit),
             )
         counter.current += 1
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import os
 import random
 import secrets
 import socket
 import ssl
-from collections.abc import Mapping
-from pathlib import Path
 
 import grpc
 
-from rookery_server import config, config_sections
+from rookery_server import config, config_keys, config_sections
 from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.cache.redis.settings import Address, RedisSettings
 from rookery_server.domain.clock import Clock
-from rookery_server.domain.tokens import SECRET_BYTES, TokenSigner
+from rookery_server.domain.tokens import TokenSigner
 from rookery_server.metrics import Metrics
 from rookery_server.rpc.identity import Identify, TokenIdentity, TrustingIdentity, keys_from_jwks
 from rookery_server.store.cassandra.migrations import Plan
@@ -102,37 +97,13 @@ def server_tls(of: config_sections.Tls) -> grpc.ServerCredentials | None:
 def identify(settings: config.Settings) -> Identify:
     """Raises OSError, ValueError for keys that cannot be used."""
     of = settings.identity
-    if of.mode == "development" or of.jwks_file is None:
+    if of.mode == "development":
         return TrustingIdentity()
+    if of.jwks_file is None:
+        raise ValueError("mode jwt needs a file of keys")
     return TokenIdentity(keys_from_jwks(of.jwks_file.read_text()), issuer=of.issuer, audience=of.audience)
 
 
 def token_signer(settings: config.Settings) -> TokenSigner:
-    """Development keeps a key of its own, so that tokens outlive a restart.  Raises OSError, ValueError."""
-    path = settings.tokens.keys_file or _development_keys(config.state_folder() / "token-keys.json")
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-        keys: Mapping[int, bytes] = {int(id_): _secret(text) for id_, text in read["keys"].items()}
-        return TokenSigner(keys, int(read["signing"]))
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, binascii.Error) as error:
-        raise ValueError(f"{path} is not a file of token keys") from error
-
-
-def _secret(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def _development_keys(path: Path) -> Path:
-    """Makes the file if it is not there; of two processes at once the first one's stands."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mine = path.with_name(f".{path.name}.{os.getpid()}")
-    secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-    mine.write_text(json.dumps({"signing": 1, "keys": {"1": secret}}), encoding="utf-8")
-    mine.chmod(0o600)
-    try:
-        os.link(mine, path)
-    except FileExistsError:
-        pass
-    finally:
-        mine.unlink()
-    return path
+    """Raises OSError, ValueError."""
+    return TokenSigner.from_json(config_keys.token_keys(settings))

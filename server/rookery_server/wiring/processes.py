@@ -19,6 +19,7 @@ from rookery_server.domain.clock import SystemClock
 from rookery_server.metrics import Metrics
 from rookery_server.metrics_http import MetricsServer
 from rookery_server.rpc.methods import SERVICES, method_of
+from rookery_server.services.quotas import Quota
 from rookery_server.store.cassandra import migrations
 from rookery_server.store.cassandra.store import CassandraStore
 from rookery_server.wiring import adapters
@@ -72,6 +73,7 @@ async def serve(settings: config.Settings) -> None:
             adapters.token_signer(settings),
             adapters.owner_name(),
             listening,
+            {Quota.TWEETS: settings.quotas.tweets_per_3h, Quota.FOLLOWS: settings.quotas.follows_per_day},
         )
         scraped = await scrape.start(of.side_host, of.metrics_port)
         port, health = await process.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import grpc
@@ -26,7 +27,7 @@ from rookery_server.services.graph import Graph
 from rookery_server.services.home import HomeTimelines
 from rookery_server.services.hydrate import Hydration
 from rookery_server.services.leasing import WorkerIdKeeper
-from rookery_server.services.quotas import LocalQuotas
+from rookery_server.services.quotas import LIMITS, LocalQuotas, Quota, Quotas
 from rookery_server.services.tweets import Tweets
 from rookery_server.services.user_timeline import UserTimelines
 from rookery_server.services.users import KnownUsers, Users
@@ -62,6 +63,7 @@ class ServerProcess:
         signer: TokenSigner,
         owner: str,
         listening: Listening,
+        quotas: Mapping[Quota, int] = LIMITS,
     ):
         self._store, self._clock, self._listening, self._metrics = store, clock, listening, metrics
         guard = WallGuard(clock)
@@ -82,7 +84,7 @@ class ServerProcess:
         self._health = Health([service.full_name for service in SERVICES])
         chance = random.SystemRandom()
         self._rpc = RpcServer(
-            servicers(self._use_cases(store, cache, clock), signer, clock),
+            servicers(self._use_cases(store, cache, clock, LocalQuotas(clock, quotas)), signer, clock),
             metrics=metrics,
             identify=identify,
             clock=clock,
@@ -91,9 +93,9 @@ class ServerProcess:
         )
         self._background = Background()
 
-    def _use_cases(self, store: Store, cache: Cache, clock: Clock) -> UseCases:
+    def _use_cases(self, store: Store, cache: Cache, clock: Clock, quotas: Quotas) -> UseCases:
         mint, codec, writes = self._minter.mint, ProtoTweetCodec(), self._writes
-        hydration, users, quotas = Hydration(store, cache), KnownUsers(store), LocalQuotas(clock)
+        hydration, users = Hydration(store, cache), KnownUsers(store)
         shards = [leases.shard_name(shard) for shard in range(store.shards)]
         return UseCases(
             users=Users(store, clock, mint, users, writes),

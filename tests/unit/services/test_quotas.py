@@ -7,14 +7,14 @@ import pytest
 from rookery_server.domain.errors import RateLimited
 from rookery_server.domain.limits import FOLLOWS_PER_DAY, QUOTA_SUBJECTS, TWEETS_PER_3H
 from rookery_server.services.calls import Call
-from rookery_server.services.quotas import LocalQuotas, Quota
+from rookery_server.services.quotas import LIMITS, LocalQuotas, Quota
 from tests.unit.services.clocks import TestClock
 
 ALICE, BOB = Call(1, 1e12), Call(2, 1e12)
 
 
 async def _use_up(quotas: LocalQuotas, call: Call, quota: Quota) -> None:
-    for _ in range(quota.limit):
+    for _ in range(LIMITS[quota]):
         await quotas.charge(call, quota)
 
 
