@@ -54,7 +54,7 @@ class Worker:
         choice: random.Random | None = None,
     ) -> None:
         self._store, self._cache, self._clock, self._settings = store, cache, clock, settings
-        self._metrics, self._sleep = metrics, sleep
+        self.metrics, self._sleep = metrics, sleep
         self._guard = WallGuard(clock)
         self._gate = ClockGate(store, self._guard, seen=metrics.ids_clock_offset().set)
         self._fleet = Fleet(cache)
@@ -135,9 +135,9 @@ class Worker:
             if self._drained or not await self._fit():
                 return
             await self._leases.step()
-            self._metrics.lease_renewal_age("shard").set(self._leases.renewal_age_s())
-            self._metrics.outbox_shards("owned").set(len(self._shards))
-            self._metrics.outbox_shards("unowned").set(self._leases.unowned)
+            self.metrics.lease_renewal_age("shard").set(self._leases.renewal_age_s())
+            self.metrics.outbox_shards("owned").set(len(self._shards))
+            self.metrics.outbox_shards("unowned").set(self._leases.unowned)
 
     async def _fit(self) -> bool:
         """Rules L9, L10 and C9.  A jump of the wall clock loses every lease."""
@@ -165,7 +165,7 @@ class Worker:
                 continue
             self._shards[shard] = ShardAtWork(
                 shard, fence, progress, self._store, self._cache, self._fleet, self._applier, self._clock,
-                self._settings, self._metrics, self._sleep,
+                self._settings, self.metrics, self._sleep,
             )  # fmt: skip
             self._owned_changed.set()
             log.info("shard %d taken with fence %d from %d ms", shard, fence, progress.checkpoint_ms)
@@ -190,7 +190,7 @@ class Worker:
 
     def _drop(self, shard: int) -> None:
         if self._shards.pop(shard, None) is not None:
-            self._metrics.shard_released(shard)
+            self.metrics.shard_released(shard)
             self._owned_changed.set()
 
     # --- the log ------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ class Worker:
         await self._advance(self._working())
         for shard in self._working():
             shard.recover()
-        self._metrics.fanout_open_events().set(sum(shard.report() for shard in self._working()))
+        self.metrics.fanout_open_events().set(sum(shard.report() for shard in self._working()))
 
     def _working(self) -> list[ShardAtWork]:
         """Shards whose lease is held beyond doubt."""
@@ -240,7 +240,7 @@ class Worker:
             dead = await self._store.dead_letters(self._settings.reader, days=7)
         except StoreUnavailable:
             return
-        self._metrics.outbox_dead().set(len(dead))
+        self.metrics.outbox_dead().set(len(dead))
 
     # --- the bell -----------------------------------------------------------------------------------------------
 
