@@ -132,6 +132,22 @@ async def test_a_wrong_password_is_unavailable(calm: Cluster) -> None:
     assert await cache.mark_deleted(1) is False
 
 
+async def test_an_account_of_its_own(calm: Cluster) -> None:
+    for node in calm.stack.valkey:
+        calm.ask(node, "ACL", "SETUSER", "rookery", "on", ">secret", "~*", "&*", "+@all")
+    cache = calm.cache(username="rookery", password="secret")
+    assert [marks is not None for marks in (await cache.read_marks()).values()] == [True] * 3
+    # What it may not do is refused, command by command; the link stays.
+    for node in calm.stack.valkey:
+        calm.ask(node, "ACL", "SETUSER", "rookery", "-get", "-lpushx")
+    links = await cache.open_links()
+    assert await cache.get_bodies([1, 2, 3]) == {}
+    delivered = await cache.deliver(fresh_id(), [1, 2, 3, 4, 5, 6], links, False)
+    assert delivered.behind
+    assert delivered.pushed + delivered.inactive == 0
+    assert all(map(cache.is_current, links.values()))
+
+
 async def test_no_node_answers(tmp_path: Any) -> None:
     from rookery_server.cache.redis.settings import Address
 

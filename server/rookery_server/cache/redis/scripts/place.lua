@@ -16,9 +16,10 @@ if not building and tail ~= '0' and less(id, tail) then return 3 end
 local above, above_at, smaller, misplaced, copies = nil, nil, false, false, 0
 
 local function scan()
-  local at = 0
+  -- Ten seconds of a list are a few entries; what needs more is read in larger parts.
+  local at, size = 0, 12
   while true do
-    local part = redis.call('LRANGE', key, at, at + 63)
+    local part = redis.call('LRANGE', key, at, at + size - 1)
     for i, entry in ipairs(part) do
       if entry == '0' or entry:byte(1) == 45 or less(entry, bound) then return end
       if entry == id then
@@ -31,8 +32,8 @@ local function scan()
         misplaced = misplaced or copies > 0
       end
     end
-    if #part < 64 then return end
-    at = at + 64
+    if #part < size then return end
+    at, size = at + size, 64
   end
 end
 
