@@ -27,7 +27,7 @@ ARGS ?=
 ##@ Use it
 .PHONY: up down wipe
 up: $(GENERATED)  ## a real Cassandra and Valkey cluster, a server, a worker and a sample network; Ctrl-C ends it all
-	@$(BIN)/rookery dev up --with-service
+	@$(BIN)/rookery up
 
 down: $(INSTALLED)  ## stop a stack that was left running; its data stays
 	@$(BIN)/rookery dev down

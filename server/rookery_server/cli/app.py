@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from rookery_server.cli import admin, follows, load, processes, timelines, tweets, users
+from rookery_server.cli import admin, follows, load, processes, timelines, tweets, up, users
 from rookery_server.cli.session import Session
 from rookery_server.dev.commands import dev_app
 
@@ -43,5 +43,5 @@ for _name, _sub in (
 ):
     app.add_typer(_sub, name=_name)
 
-for _process in (processes.serve, processes.work, processes.migrate):
+for _process in (up.up, processes.serve, processes.work, processes.migrate):
     app.command()(_process)
