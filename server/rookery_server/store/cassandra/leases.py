@@ -42,7 +42,7 @@ class LeaseTable:
         return await self._change(lease, Lease(lease.name, lease.owner, lease.fence, lease.renewals + 1, ceiling))
 
     async def release_lease(self, lease: Lease) -> bool:
-        free = Lease(lease.name, "", lease.fence, lease.renewals + 1, lease.ceiling_ms)
+        free = Lease(lease.name, "", lease.fence, lease.renewals, lease.ceiling_ms)
         return await self._change(lease, free) is not None
 
     async def _change(self, seen: Lease, new: Lease) -> Lease | None:

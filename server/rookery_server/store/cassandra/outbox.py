@@ -123,13 +123,11 @@ class OutboxTables:
         await self._session.execute(DEAD_PUT, (*values, ids.write_timestamp_us(letter.event_id)))
 
     async def dead_letters(self, reader: str, days: int) -> tuple[DeadLetter, ...]:
-        now = self._clock.now_ms()
-        since = now - days * buckets.DAY_MS
-        low = ids.first_at(since)
+        today = buckets.day_of(self._clock.now_ms())
         letters: list[DeadLetter] = []
         # Through tomorrow: ids may be a little ahead of this clock.
-        for day in range(buckets.day_of(since), buckets.day_of(now) + 2):
-            above = low
+        for day in range(today - days + 1, today + 2):
+            above = 0
             while True:
                 rows = await self._session.execute(DEAD_READ, (reader, day, above, _PAGE))
                 letters.extend(DeadLetter(*row) for row in rows)

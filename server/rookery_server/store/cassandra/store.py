@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rookery_server.domain.clock import Clock
 from rookery_server.metrics import Metrics
 from rookery_server.store.cassandra import clocks, graph, leases, migrations, outbox, requests, tweets, users
 from rookery_server.store.cassandra.session import CassandraSession, SessionHook
 from rookery_server.store.cassandra.settings import CassandraSettings
+
+if TYPE_CHECKING:
+    from rookery_server.store.interface import Store
 
 STATEMENTS = (
     *users.STATEMENTS, *requests.STATEMENTS, *tweets.STATEMENTS, *graph.STATEMENTS, *outbox.STATEMENTS,
@@ -58,3 +63,7 @@ class CassandraStore(
 
     async def close(self) -> None:
         await self._session.close()
+
+
+if TYPE_CHECKING:
+    _keeps_the_contract: type[Store] = CassandraStore

@@ -66,12 +66,15 @@ class UserTables:
         new, old = (_values(claim), _values(expected))
         try:
             answer = await self._session.compare_and_set(NAME_TAKE_OVER, (*new, name_key, *old))
-            standing = None if answer["[applied]"] else await read_row(self._session, NAME_AT_SERIAL, (name_key,))
+            if answer["[applied]"]:
+                return claim
+            standing = await read_row(self._session, NAME_AT_SERIAL, (name_key,))
         except StoreUnavailable as lost:
             if lost.outcome is Outcome.NONE:
                 raise
             standing = await settle(self._session, lost, NAME_AT_SERIAL, (name_key,))
-        return claim if standing is None else _claim(standing)
+        # Names are never deleted; of one that nobody ever claimed, what was expected is all there is to say.
+        return expected if standing is None else _claim(standing)
 
     async def find_name(self, name_key: str) -> NameClaim | None:
         rows = await self._session.execute(NAME_FIND, (name_key,))
