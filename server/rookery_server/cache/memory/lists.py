@@ -1,0 +1,161 @@
+"""Home lists and author lists, as servers read and build them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rookery_server.cache import keys
+from rookery_server.cache.interface import AuthorRead, HomeRead, Link
+from rookery_server.cache.memory.bodies import set_if_absent
+from rookery_server.cache.memory.node import Node
+from rookery_server.cache.memory.placing import Placed, finished, place, under_build
+from rookery_server.cache.memory.relations import read_relations
+from rookery_server.cache.memory.role import Role
+from rookery_server.cache.memory.values import END_MARK
+from rookery_server.domain import ids as snowflake
+from rookery_server.domain import limits
+from rookery_server.domain.errors import CacheUnavailable
+
+
+def entries_of(node: Node, key: bytes) -> tuple[int, ...] | None:
+    value = node.get(key)
+    return value if isinstance(value, tuple) else None
+
+
+def place_home(node: Node, user_id: int, tweet_id: int) -> Placed | None:
+    return _place(node, keys.home(user_id), tweet_id, limits.HOME_TRIM_AT, limits.HOME_KEPT)
+
+
+def place_author(node: Node, author_id: int, tweet_id: int) -> Placed | None:
+    return _place(node, keys.author(author_id), tweet_id, limits.AUTHOR_TRIM_AT, limits.AUTHOR_KEPT)
+
+
+def _place(node: Node, key: bytes, tweet_id: int, trim_at: int, kept: int) -> Placed | None:
+    entries = entries_of(node, key)
+    if entries is None:
+        return None
+    placed, changed = place(entries, tweet_id, trim_at, kept)
+    node.change(key, changed)
+    return placed
+
+
+def _ids(entries: Sequence[int]) -> tuple[int, ...]:
+    return tuple(entry for entry in entries if entry != END_MARK)
+
+
+class ListsRole(Role):
+    async def read_home(self, user_id: int, start: int, count: int) -> HomeRead:
+        def read(node: Node) -> HomeRead:
+            entries, relations = entries_of(node, keys.home(user_id)), read_relations(node, user_id)
+            if entries is None or under_build(entries):
+                return HomeRead(nowhere, False, (), False, False, None, relations)
+            self._refresh(node, user_id)
+            version = node.get(keys.home_meta(user_id))
+            return HomeRead(
+                nowhere,
+                exists=True,
+                ids=_ids(entries[start : start + count]),
+                reached_end=len(entries) <= start + count,
+                whole=entries[-1] == END_MARK,
+                built_under=version if isinstance(version, int) else None,
+                relations=relations,
+            )
+
+        nowhere = Link("", 0)
+        link, found = await self._ask(user_id, "read_home", read)
+        return replace(found, link=link)
+
+    def _refresh(self, node: Node, user_id: int) -> None:
+        left = node.left_s(keys.home(user_id))
+        if left is not None and left < limits.LIST_LIFE_S - limits.LIST_REFRESH_S:
+            for key in (keys.home(user_id), keys.home_meta(user_id)):
+                value = node.get(key)
+                if value is not None:
+                    node.set(key, value, limits.LIST_LIFE_S)
+
+    async def read_authors(self, author_ids: Sequence[int], depth: int) -> dict[int, AuthorRead]:
+        found: dict[int, AuthorRead] = {}
+
+        async def of_node(wanted: list[int]) -> None:
+            try:
+                link, lists = await self._ask(
+                    wanted[0], "read_authors", lambda node: [entries_of(node, keys.author(id_)) for id_ in wanted]
+                )
+            except CacheUnavailable:
+                return
+            found.update((id_, _author(link, entries, depth)) for id_, entries in zip(wanted, lists, strict=True))
+
+        await asyncio.gather(*map(of_node, self._by_node(dict.fromkeys(author_ids)).values()))
+        return found
+
+    async def post_own(self, author_id: int, tweet_id: int, framed: bytes) -> None:
+        def store(node: Node) -> None:
+            # Minted too long ago: a delete may have come and gone.
+            if self._clock.now_ms() - snowflake.time_ms(tweet_id) < limits.FILL_MAX_AGE_S * 1000:
+                set_if_absent(node, tweet_id, framed)
+
+        def place_both(node: Node) -> None:
+            place_author(node, author_id, tweet_id)
+            place_home(node, author_id, tweet_id)
+
+        for number, command in ((tweet_id, store), (author_id, place_both)):
+            with contextlib.suppress(CacheUnavailable):  # best effort: the outbox brings what did not arrive
+                await self._ask(number, "post_own", command)
+
+    # --- building --------------------------------------------------------------------------------------------
+
+    async def begin_home(self, user_id: int, token: int) -> Link | None:
+        return await self._begin("begin_home", user_id, token, keys.home(user_id), keys.home_meta(user_id))
+
+    async def begin_author(self, author_id: int, token: int) -> Link | None:
+        return await self._begin("begin_author", author_id, token, keys.author(author_id))
+
+    async def _begin(self, operation: str, number: int, token: int, key: bytes, *more: bytes) -> Link | None:
+        def begin(node: Node) -> bool:
+            if under_build(entries_of(node, key) or ()):
+                return False
+            node.delete(*more)
+            node.set(key, (token,), limits.BUILD_TOKEN_LIFE_S)
+            return True
+
+        link, begun = await self._ask(number, operation, begin)
+        return link if begun else None
+
+    async def finish_home(
+        self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link
+    ) -> bool:
+        def finish(node: Node) -> bool:
+            if not _finish(node, keys.home(user_id), token, ids, whole, limits.HOME_KEPT):
+                return False
+            node.set(keys.home_meta(user_id), version, limits.LIST_LIFE_S)
+            return True
+
+        return self.is_current(link) and await self._over(link, "finish_home", finish)
+
+    async def finish_author(self, author_id: int, token: int, ids: Sequence[int], whole: bool, link: Link) -> bool:
+        def finish(node: Node) -> bool:
+            return _finish(node, keys.author(author_id), token, ids, whole, limits.AUTHOR_KEPT)
+
+        return self.is_current(link) and await self._over(link, "finish_author", finish)
+
+
+def _finish(node: Node, key: bytes, token: int, gathered: Sequence[int], whole: bool, kept: int) -> bool:
+    entries = entries_of(node, key)
+    if entries is None or entries[-1] != token:
+        return False
+    done = finished(entries[:-1], gathered, whole, kept)
+    if done is None:
+        node.delete(key)
+        return False
+    node.set(key, done, limits.LIST_LIFE_S)
+    return True
+
+
+def _author(link: Link, entries: tuple[int, ...] | None, depth: int) -> AuthorRead:
+    if entries is None or under_build(entries):
+        return AuthorRead(link, exists=False, ids=(), reached_end=False, whole=False)
+    reached_end = len(entries) <= depth
+    return AuthorRead(link, True, _ids(entries[:depth]), reached_end, reached_end and entries[-1] == END_MARK)

@@ -1,0 +1,54 @@
+"""What stands under a key.  All of it immutable, so a replica shares it with its primary.
+
+A list is a tuple of ids, newest at the head; its last element may be the end mark 0 or a negative build token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rookery_server.domain.models import Relations
+
+END_MARK = 0
+STUBS_REMEMBERED = 8
+"""Versions a relations value was stubbed for; more changes than these are never re-applied at once to one follower."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRelations:
+    """A stub (`relations` None) or the relations, and the versions it was stubbed for, newest last."""
+
+    version: int
+    stubbed: tuple[int, ...] = ()
+    relations: Relations | None = None
+
+    def raw(self) -> bytes:
+        """Bytes to compare by: equal for equal values, and for no others."""
+        known = self.relations
+        sets = known and [sorted(one) for one in (known.unfollowed, known.blocked, known.muted, known.pull)]
+        return repr((self.version, self.stubbed, sets)).encode()
+
+    def stub(self, version: int) -> StoredRelations:
+        ring = self.stubbed if version in self.stubbed else (*self.stubbed, version)[-STUBS_REMEMBERED:]
+        return StoredRelations(max(self.version + 1, version), ring)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMarks:
+    """A node's watermarks; `node` is the shard id of whoever wrote them."""
+
+    node: str
+    flushed_ms: int
+    marks: Mapping[int, int] = field(default_factory=dict)
+
+
+Value = tuple[int, ...] | bytes | int | StoredRelations | StoredMarks
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`expires`: on the engine's monotonic clock, seconds; None = never."""
+
+    value: Value
+    expires: float | None

@@ -1,0 +1,41 @@
+"""One cluster, shared by every process that has a client of it.
+
+What is exact: links and their ends, commands in order on one link, scripts as one step, lives, replicas that hold a
+prefix, nodes that stop, restart empty or fail over, commands that run late.  What is left out: moving slots, eviction,
+an old primary that still answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+
+from rookery_server.cache import keys
+from rookery_server.cache.memory.client import MemoryCache
+from rookery_server.cache.memory.hooks import CacheHooks
+from rookery_server.cache.memory.node import Node
+from rookery_server.domain.clock import Clock, SystemClock
+
+Rings = asyncio.Queue[tuple[int, bytes] | None]
+
+
+class MemoryCacheWorld:
+    """`clock` is the engine's own: lives run by its monotonic time."""
+
+    def __init__(self, clock: Clock | None = None, nodes: int = 3, *, replicated: bool = False) -> None:
+        self.clock = clock or SystemClock()
+        borders = [keys.SLOTS * at // nodes for at in range(nodes + 1)]
+        self._in_order = [
+            Node(f"node-{at}", (borders[at], borders[at + 1] - 1), self.clock, replicated) for at in range(nodes)
+        ]
+        self._borders = borders[1:]
+        self.nodes = {node.name: node for node in self._in_order}
+        self.listeners: list[tuple[frozenset[int], Rings]] = []
+
+    def client(self, clock: Clock | None = None, hooks: CacheHooks | None = None) -> MemoryCache:
+        """One process's view: `clock` is that process's."""
+        return MemoryCache(self, clock or self.clock, hooks or CacheHooks())
+
+    def node_of(self, number: int) -> Node:
+        """The node of all keys whose tag is `number`; each has one run of slots."""
+        return self._in_order[bisect_right(self._borders, keys.slot_of(number))]
