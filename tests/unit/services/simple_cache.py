@@ -128,6 +128,11 @@ class SimpleCache:
         self.place(self.authors, author_id, tweet_id)
         self.place(self.homes, author_id, tweet_id)
 
+    def push(self, user_id: int, tweet_id: int) -> None:
+        """The plain push: on top of a list that is there, wherever the id belongs."""
+        if user_id in self.homes:
+            self.homes[user_id].insert(0, tweet_id)
+
     def place(self, lists: dict[int, list[int]], key: int, tweet_id: int) -> None:
         """The in-place script: only into a list that is there, in order in front of a token, never twice."""
         ids = lists.get(key)

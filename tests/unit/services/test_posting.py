@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 
 import pytest
 
@@ -62,16 +63,16 @@ async def test_a_reply_names_its_conversation(world: World) -> None:
     assert (last.quoted.id, last.quoted.author_id) == (root, alice)
 
 
-@pytest.mark.parametrize("field", ["in_reply_to_id", "quoted_id"])
-async def test_what_is_not_there_cannot_be_answered(world: World, field: str) -> None:
+@pytest.mark.parametrize("draft", [lambda id_: Draft("x", in_reply_to_id=id_), lambda id_: Draft("x", quoted_id=id_)])
+async def test_what_is_not_there_cannot_be_answered(world: World, draft: Callable[[int], Draft]) -> None:
     alice = world.user()
     gone = await world.post(alice)
     await world.tweets.delete(world.call(alice), gone)
     for missing in (gone, 12345):
         with pytest.raises(NotFound):
-            await world.post(alice, **{field: missing})
+            await world.tweets.create(world.call(alice), draft(missing))
     with pytest.raises(InvalidArgument):
-        await world.post(alice, **{field: -1})
+        await world.tweets.create(world.call(alice), draft(-1))
     assert len(world.store.tweets) == 1
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from rookery_server.cache.interface import Cache
 from rookery_server.domain import ids
 from rookery_server.domain.events import Event, EventKind
-from rookery_server.domain.limits import WATERMARK_LAG_MS
+from rookery_server.domain.limits import PLAIN_PUSH_MS, WATERMARK_LAG_MS
 from rookery_server.domain.models import Profile, Reference, Reply, Tweet, User
 from rookery_server.domain.tokens import ConsistencyToken, NewerCursor, PageCursor
 from rookery_server.services.calls import Call
@@ -62,6 +62,7 @@ class World:
         self.mint = Mint(self.clock)
         self.store, self.cache = SimpleStore(), SimpleCache()
         self.applied: set[int] = set()
+        self.ever_applied: set[int] = set()
         self.serve()
 
     def serve(self) -> None:
@@ -134,12 +135,16 @@ class World:
         await self.claims.refresh()
 
     async def apply(self, event: Event) -> None:
+        first, young = event.id not in self.ever_applied, self.clock.now_ms() - ids.time_ms(event.id) < PLAIN_PUSH_MS
         self.applied.add(event.id)
+        self.ever_applied.add(event.id)
         if event.kind is EventKind.POST:
             self.cache.place(self.cache.authors, event.subject, event.target)
             self.cache.place(self.cache.homes, event.subject, event.target)
             for follower, edge in self.store.mirror[event.subject].items():
-                if edge.on:
+                if edge.on and first and young:
+                    self.cache.push(follower, event.target)
+                elif edge.on:
                     self.cache.place(self.cache.homes, follower, event.target)
         elif event.kind is EventKind.DELETE:
             await self.cache.mark_deleted(event.target)
