@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -30,7 +29,7 @@ class Transport:
 
     def __init__(self, target: str, tls: grpc.ChannelCredentials | None, connections: int):
         self._channels = [open_channel(target, tls) for _ in range(connections)]
-        self._next = itertools.cycle(range(connections))
+        self._under_way = [0] * connections
         # Beyond this the server's transport refuses streams before it has looked at them: wait here instead.
         self._slots = asyncio.Semaphore(CALLS_PER_CONNECTION * connections)
         self._budget = RetryBudget()
@@ -72,12 +71,16 @@ class Transport:
 
     async def _once(self, stub: type[Any], method: str, request: Message, credentials: Credentials, ends: float) -> Any:
         await self._take_slot(method, ends)
+        # The least busy one: with as many slots as all have together, none ever has more than its own.
+        chosen = min(range(len(self._channels)), key=self._under_way.__getitem__)
+        self._under_way[chosen] += 1
         try:
-            call = getattr(stub(self._channels[next(self._next)]), method)
+            call = getattr(stub(self._channels[chosen]), method)
             return await call(request, timeout=ends - time.monotonic(), metadata=credentials.metadata())
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error) from error
         finally:
+            self._under_way[chosen] -= 1
             self._slots.release()
 
     async def _take_slot(self, method: str, ends: float) -> None:
