@@ -32,7 +32,7 @@ from rookery_server.workers.settings import WorkerSettings
 
 SHARDS = 4
 START_MS = 1_700_000_040_000
-"""A little before the middle of a window."""
+"""The start of a window."""
 
 
 class Time:
