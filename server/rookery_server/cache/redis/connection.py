@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -97,7 +98,8 @@ class Connection(asyncio.Protocol):
             raise NotSent(f"{self.unanswered} commands unanswered")
         out = self._out
         if not out:
-            self._turn = self._loop.time()
+            # Not the loop's own time: uvloop's stands still while a callback runs, which would eat the patience.
+            self._turn = time.monotonic()
             self._loop.call_soon(self._flush)
         out.append(packed)
         self.unanswered += count
@@ -136,19 +138,19 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, exchange: Exchange) -> None:
         if exchange.timer is not None:
-            exchange.timer(self._loop.time() - exchange.sent)
+            exchange.timer(time.monotonic() - exchange.sent)
         if exchange.answer is not None and not exchange.answer.done():
             exchange.answer.set_result(exchange.replies)
 
     def _watch_for(self, due: float) -> None:
-        self._watch = self._loop.call_at(due, self._check, None)
+        self._watch = self._loop.call_later(due - time.monotonic(), self._check, None)
 
     def _check(self, suspect: Exchange | None) -> None:
         self._watch = None
         if self.error is not None or not self._waiting:
             return
         head = self._waiting[0]
-        if head.due > self._loop.time():
+        if head.due > time.monotonic():
             self._watch_for(head.due)
         elif head is suspect:
             self.lose(TimedOut(f"no reply in {self._timeout_s:g} s"))

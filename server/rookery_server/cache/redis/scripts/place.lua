@@ -4,12 +4,12 @@
 -- Ids are compared as text: a Lua number loses them above 2^53.
 local key, id, bound = KEYS[1], ARGV[1], ARGV[2]
 
-local function less(a, b) return #a < #b or (#a == #b and a < b) end
+local length, bound_length = #id, #bound
 
 local tail = redis.call('LINDEX', key, -1)
 if not tail then return 0 end
-local building = tail:byte(1) == 45
-if not building and tail ~= '0' and less(id, tail) then return 3 end
+local token = tail:byte(1) == 45 and tail
+if not token and tail ~= '0' and (length < #tail or (length == #tail and id < tail)) then return 3 end
 
 -- Everything newer than the id, and every copy of it, stands above the first entry older than the bound.
 -- `above_at` is where the last newer entry stands once the copies are gone.
@@ -21,15 +21,19 @@ local function scan()
   while true do
     local part = redis.call('LRANGE', key, at, at + size - 1)
     for i, entry in ipairs(part) do
-      if entry == '0' or entry:byte(1) == 45 or less(entry, bound) then return end
+      local digits = #entry
       if entry == id then
         copies = copies + 1
         misplaced = misplaced or smaller
-      elseif less(entry, id) then
-        smaller = true
-      else
+      elseif entry == token then
+        return
+      elseif digits > length or (digits == length and entry > id) then
         above, above_at = entry, at + i - 1 - copies
         misplaced = misplaced or copies > 0
+      elseif digits < bound_length or (digits == bound_length and entry < bound) then
+        return
+      else
+        smaller = true
       end
     end
     if #part < size then return end
@@ -55,7 +59,7 @@ else
   redis.call('LPUSHX', key, id)
 end
 -- A list under build ends with its token, which a trim would cut off.
-if not building and redis.call('LLEN', key) > tonumber(ARGV[3]) then
+if not token and redis.call('LLEN', key) > tonumber(ARGV[3]) then
   redis.call('LTRIM', key, 0, tonumber(ARGV[4]) - 1)
 end
 return 1
