@@ -49,6 +49,11 @@ def test_only_what_dies_by_time_has_a_life() -> None:
         assert strategy in table.options
 
 
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+def test_a_stopped_replica_is_asked_around_even_where_reads_are_rare(table: cql.Table) -> None:
+    assert "speculative_retry = 'MIN(99PERCENTILE,50MS)'" in table.options
+
+
 def test_both_sides_of_an_edge_have_the_same_columns() -> None:
     assert TABLES["following"].columns == TABLES["followers"].columns
 

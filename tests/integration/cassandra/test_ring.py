@@ -1,0 +1,100 @@
+"""Three nodes, RF 3: one schema for all, one silent node hidden, no quorum said plainly."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from rookery_server.dev.stack import Stack
+from rookery_server.dev.state import StackSpec
+from rookery_server.domain import ids
+from rookery_server.domain.clock import SystemClock
+from rookery_server.domain.errors import Outcome, StoreUnavailable
+from rookery_server.domain.events import Event, EventKind
+from rookery_server.metrics import Metrics
+from rookery_server.store.cassandra.migrations import Plan
+from rookery_server.store.cassandra.settings import CassandraSettings
+from rookery_server.store.cassandra.store import CassandraStore
+from rookery_server.store.interface import TweetRow
+from tests.support.engines import SpecialStacks
+from tests.support.keyspaces import migrate
+
+AUTHOR = 9
+CLOCK = SystemClock()
+PATIENCE_S = 60.0
+READ_TIMEOUT_S = 5.0
+"""Cassandra's read_request_timeout, as the nodes are started."""
+
+pytestmark = pytest.mark.timeout(300)  # three JVMs on two cores
+
+
+@pytest.fixture(scope="module")
+def ring(special_stacks: SpecialStacks) -> Iterator[Stack]:
+    no_valkey = (("127.0.0.1", 1),)  # none is started, and none is asked
+    with special_stacks(StackSpec(name="ring", nodes=3, durable=False, throwaway=True, valkey_at=no_valkey)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+async def store(ring: Stack) -> AsyncIterator[CassandraStore]:
+    settings = CassandraSettings(ring.cassandra_contact_points[:1], ring.cassandra_port, "ring")
+    await migrate(settings, Plan(replication_factor=3, outbox_shards=4))
+    store = await CassandraStore.open(settings, Metrics(), CLOCK)
+    yield store
+    await store.close()
+
+
+async def _post(store: CassandraStore, sequence: int) -> TweetRow:
+    now = CLOCK.now_ms()
+    tweet = ids.compose(now, 1, sequence)
+    row = TweetRow(tweet, AUTHOR, b"body", ids.write_timestamp_us(tweet))
+    await store.post(row, Event(ids.compose(now, 2, sequence), EventKind.POST, AUTHOR, tweet, row.version_us))
+    return row
+
+
+async def test_one_contact_point_finds_the_ring_and_every_clock(store: CassandraStore) -> None:
+    offsets = await store.coordinator_clocks_ms()
+    assert len(offsets) == 3
+    assert all(abs(offset) < 1000 for offset in offsets)
+
+
+async def test_reads_do_not_wait_for_a_node_that_stands_still(ring: Stack, store: CassandraStore) -> None:
+    # A table's threshold for asking around is computed first when it is one read time-out (5 s) old.
+    began, rows = time.monotonic(), []
+    while time.monotonic() - began < READ_TIMEOUT_S + 1 or len(rows) < 40:
+        rows.append(await _post(store, len(rows) % 1000))
+        await store.get_tweets([rows[-1].tweet_id])
+    ring.cassandra[1].stop_signal()
+    try:
+        slowest = 0.0
+        for row in rows[:40]:
+            began = time.monotonic()
+            assert await store.get_tweets([row.tweet_id]) == {row.tweet_id: row}
+            slowest = max(slowest, time.monotonic() - began)
+    finally:
+        ring.cassandra[1].cont()
+    assert slowest < store._session.settings.read_s
+
+
+async def test_without_a_quorum_a_write_is_known_not_to_have_happened(ring: Stack, store: CassandraStore) -> None:
+    for node in ring.cassandra[1:]:
+        node.kill()
+    deadline = time.monotonic() + PATIENCE_S
+    unknown = 0
+    while True:  # until the last node has noticed: before, a coordinator may have tried
+        with pytest.raises(StoreUnavailable) as refused:
+            await _post(store, 900)
+        if refused.value.outcome is Outcome.NONE:
+            break
+        unknown += 1
+        assert time.monotonic() < deadline, f"{unknown} unknown outcomes"
+        await asyncio.sleep(0.2)
+    with pytest.raises(StoreUnavailable) as read:
+        await store.get_tweets([1])
+    assert read.value.outcome is Outcome.NONE
+    with pytest.raises(StoreUnavailable) as claim:
+        await store.claim_request(1, "a", b"hash", 1)
+    assert claim.value.outcome is Outcome.UNKNOWN
