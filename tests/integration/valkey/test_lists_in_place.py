@@ -155,6 +155,17 @@ async def test_what_arrives_during_a_build_is_in_it_once(cache: RedisCache) -> N
         assert await home(cache, user) == sorted({*newer, *gathered}, reverse=True)
 
 
+async def test_a_full_list_whose_last_id_arrived_twice_keeps_its_end_mark(cache: RedisCache) -> None:
+    top = fresh_id()
+    gathered = [top - n for n in range(limits.HOME_KEPT)]
+    link = await cache.begin_home(USER, -5)
+    assert link is not None
+    assert (await cache.deliver(gathered[-1], [USER], await cache.open_links(), True)).inserted == 1
+    assert await cache.finish_home(USER, -5, gathered, True, 1, link)
+    read = await cache.read_home(USER, 0, 1000)
+    assert (list(read.ids), read.whole) == (gathered, True)
+
+
 async def test_a_late_arrival_below_the_floor_does_not_deepen_the_claim(cache: RedisCache) -> None:
     top, last = fresh_id(), fresh_id(age_ms=60_000)
     link = await cache.begin_home(USER, -5)

@@ -29,6 +29,8 @@ while #list < kept do
   end
   if following ~= list[#list] then list[#list + 1] = following end
 end
+while pushed[i] and pushed[i] == list[#list] do i = i + 1 end
+while ARGV[j] and ARGV[j] == list[#list] do j = j + 1 end
 if whole and not pushed[i] and not ARGV[j] then list[#list + 1] = '0' end
 
 -- `unpack` is bounded by the Lua stack, a few thousand values.
