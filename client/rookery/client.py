@@ -53,7 +53,7 @@ class Client:
 
     ``target`` is `host:port` or any gRPC target; all hosts behind a name are used in turn.  Every call has a deadline;
     UNAVAILABLE is retried within a budget, with the same request id.  Failures raise `rookery.errors`.  ``connections``
-    raises the number of concurrent calls (12 a connection).  Use as ``async with Client(...) as client``.
+    raises the number of concurrent calls (8 a connection).  Use as ``async with Client(...) as client``.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rookery import Client
+from rookery.channel import CALLS_PER_CONNECTION
 from rookery_server.cli import sources
 from rookery_server.cli.journal import Journal
 from rookery_server.cli.loading import Posted, load_network, load_posts
@@ -127,7 +128,7 @@ def _posts(
 
 
 def _run(on: Session, concurrency: int, work: Callable[[Client], Awaitable[Result]]) -> Result:
-    return on.run(work, connections=-(-concurrency // 12))
+    return on.run(work, connections=-(-concurrency // CALLS_PER_CONNECTION))
 
 
 @contextmanager

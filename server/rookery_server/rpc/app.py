@@ -28,7 +28,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_metadata_size", limits.METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", limits.METADATA_BYTES),
     # A connection's excess calls are refused by the transport, before Python sees them: what keeps goodput under
-    # overload.  Our client keeps to 12 a connection.
+    # overload.  Our client keeps to 8 a connection.
     ("grpc.max_concurrent_streams", 16),
     # A silent TCP connection held a slot for 120 s by default.
     ("grpc.server_handshake_timeout_ms", 3_000),
@@ -64,7 +64,7 @@ class _Unknown(grpc.GenericRpcHandler):
 
     async def _refuse(self, raw: bytes, context: incoming.Context) -> bytes:
         request_id = interceptors.new_request_id(self._chance)
-        await interceptors.refuse(context, refusal_of(UnknownMethod("no such method"), request_id))
+        return interceptors.refuse(context, refusal_of(UnknownMethod("no such method"), request_id))
 
 
 class RpcServer:
