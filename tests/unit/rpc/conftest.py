@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -67,13 +66,6 @@ class Served:
     def raw(self, path: str) -> Any:
         """Calls any path with bytes, answers bytes."""
         return self.channel.unary_unary(path)
-
-    async def idle(self) -> None:
-        """Until the server has ended every call, its last log line included: the caller hears before that."""
-        names = {method.name for method in methods()}
-        value = self.metrics.registry.get_sample_value
-        while any(value("rookery_rpc_in_flight", {"grpc_method": name}) for name in names):  # noqa: ASYNC110
-            await asyncio.sleep(0)  # no event to wait for: a server tells nobody when a call has ended
 
     def handled(self, method: str, code: str) -> float:
         """How many calls of a method ended with a code, as a scrape would tell."""
