@@ -74,10 +74,11 @@ class BodiesRole(Role):
             if node.dead:
                 return False
             if node.stopped:
-                node.backlog.setdefault((id(self), "removals"), []).append(lambda: overwrite(node))
+                node.backlog.setdefault((id(self), "removals"), []).append(lambda: node.run(overwrite))
                 return False
+            node.backlog.pop((id(self), "removals"), None)  # a new connection kills its predecessor
             epoch = node.epoch
-            overwrite(node)
+            node.run(overwrite)
             confirmed = node.confirmed
             await self._hooks.after(operation, node.name)
         except CacheUnavailable:

@@ -15,5 +15,5 @@ class MemoryCache(WatermarksRole, ListsRole, RelationsRole, BodiesRole, Deliveri
 
     async def close(self) -> None:
         self._connections.clear()
-        for rings in self._rings:
-            rings.put_nowait(None)
+        for listener in self._listeners:
+            listener.end()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from rookery_server.cache import keys
 from rookery_server.cache.memory.values import Entry, Value
 from rookery_server.domain.clock import Clock
 
+T = TypeVar("T")
+Effects = list[tuple[bytes, Entry | None]]
+"""What one command left under which keys, in order; None: the key went."""
 _FLUSH: Final = b""
 """In place of a key: everything went."""
 
@@ -16,10 +19,10 @@ _FLUSH: Final = b""
 class Node:
     """`name` is the shard id, which outlives failovers.
 
-    The replica holds a *prefix* of the primary's writes: all of them unless `replicating` is off.  `epoch` counts what
-    breaks every connection.  A stopped node breaks none, but answers nobody; what reached it meanwhile waits in
-    `backlog` by connection and runs when it is let (`run_backlog`), unless its client came back and killed the old
-    connection first.
+    The replica holds a *prefix* of the primary's writes, whole commands: all of them unless `replicating` is off.
+    `epoch` counts what breaks every connection.  A stopped node breaks none, but answers nobody; what reached it
+    meanwhile waits in `backlog` by connection and runs when it is let (`run_backlog`), unless its client came back
+    and killed the old connection first.
     """
 
     def __init__(self, name: str, slots: tuple[int, int], clock: Clock, replicated: bool) -> None:
@@ -28,10 +31,22 @@ class Node:
         self.name, self.epoch, self.stopped, self.dead = name, 0, False, False
         self.replicated, self.replicating = replicated, True
         self.backlog: dict[object, list[Callable[[], object]]] = {}
+        self.silenced: list[Callable[[], None]] = []
+        """Called when those who listen here hear nothing more, or might again."""
         self._clock = clock
         self._keys: dict[bytes, Entry] = {}
         self._replica: dict[bytes, Entry] = {}
-        self._unreplicated: list[tuple[bytes, Entry | None]] = []
+        self._unreplicated: list[Effects] = []
+        self._running: Effects | None = None
+
+    def run(self, command: Callable[[Node], T]) -> T:
+        """One command: one step for everybody, and the replica gets all of it or nothing."""
+        self._running = []
+        try:
+            return command(self)
+        finally:
+            self._replicated(self._running)
+            self._running = None
 
     # --- keys ---------------------------------------------------------------------------------------------------
 
@@ -67,10 +82,22 @@ class Node:
 
     def _write(self, key: bytes, entry: Entry | None) -> None:
         _apply(self._keys, key, entry)
-        if self.replicated and self.replicating:
-            _apply(self._replica, key, entry)
-        elif self.replicated:
-            self._unreplicated.append((key, entry))
+        if self._running is None:
+            self._replicated([(key, entry)])
+        else:
+            self._running.append((key, entry))
+
+    def _replicated(self, effects: Effects) -> None:
+        if self.replicated and effects:
+            self._unreplicated.append(effects)
+            if self.replicating:
+                self._catch_up(len(self._unreplicated))
+
+    def _catch_up(self, commands: int) -> None:
+        for effects in self._unreplicated[:commands]:
+            for key, entry in effects:
+                _apply(self._replica, key, entry)
+        del self._unreplicated[:commands]
 
     # --- what goes wrong ----------------------------------------------------------------------------------------
 
@@ -85,15 +112,16 @@ class Node:
 
     def replicate(self) -> None:
         """The replica catches up and follows from now on."""
-        for key, entry in self._unreplicated:
-            _apply(self._replica, key, entry)
-        self._unreplicated.clear()
+        self._catch_up(len(self._unreplicated))
         self.replicating = True
 
-    def fail_over(self) -> None:
-        """The replica takes over with what it has; the rest is lost.  A new replica follows it."""
+    def fail_over(self, lost: int | None = None) -> None:
+        """The replica takes over with what it has, the rest is lost; with `lost`: no more than the last `lost`
+        commands.  A new replica follows it.  What a replica has confirmed is never lost."""
         if not self.replicated:
             raise ValueError(f"{self.name} has no replica")
+        if lost is not None:
+            self._catch_up(max(0, len(self._unreplicated) - lost))
         self._keys = dict(self._replica)
         self._unreplicated.clear()
         self._begin_anew()
@@ -110,6 +138,7 @@ class Node:
     def break_connections(self) -> None:
         self.epoch += 1
         self.backlog.clear()
+        self._silence()
 
     def kill(self) -> None:
         """Refuses connections until `fail_over` or `restart_empty`."""
@@ -118,10 +147,16 @@ class Node:
 
     def stop(self) -> None:
         self.stopped = True
+        self._silence()
 
     def resume(self) -> None:
         """Answers again.  What was sent before may still run: see `run_backlog`."""
         self.stopped = False
+        self._silence()
+
+    def _silence(self) -> None:
+        for silenced in list(self.silenced):
+            silenced()
 
     def run_backlog(self) -> None:
         for commands in [self.backlog.pop(connection) for connection in list(self.backlog)]:

@@ -32,9 +32,10 @@ def place(entries: tuple[int, ...], id_: int, trim_at: int, kept: int) -> tuple[
         return Placed.DUPLICATE, entries
     if len(copies) == len(entries):
         return Placed.DUPLICATE, (id_,)
-    above = entries[newer[-1]] if newer else None
+    # By position, since the last newer entry may be one of two doubles.
+    above_at = newer[-1] + 1 if newer else 0
+    at = above_at - sum(copy < above_at for copy in copies)
     rest = [entry for entry in entries if entry != id_]
-    at = 0 if above is None else rest.index(above) + 1
     rest.insert(at, id_)
     return Placed.INSERTED, trimmed(tuple(rest), trim_at, kept)
 

@@ -15,9 +15,12 @@ from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CacheUnavailable, Outcome
 
 if TYPE_CHECKING:
+    from rookery_server.cache.memory.bell import Listener
     from rookery_server.cache.memory.world import MemoryCacheWorld
 
 T = TypeVar("T")
+_GENERATIONS = itertools.count(1)
+"""Of this Python process: a generation never names two links, whatever object made them."""
 
 
 @dataclass(slots=True)
@@ -33,8 +36,7 @@ class Role:
         self._world, self._clock, self._hooks = world, clock, hooks
         self._connections: dict[str, _Connection] = {}
         self._last: dict[str, Link] = {}
-        self._generations = itertools.count(1)
-        self._rings: list[asyncio.Queue[tuple[int, bytes] | None]] = []
+        self._listeners: list[Listener] = []
 
     def is_current(self, link: Link) -> bool:
         return self._unbroken(link) is not None
@@ -53,7 +55,7 @@ class Role:
         if not node.answers:
             raise CacheUnavailable
         node.backlog.pop((id(self), self._last.get(node.name)), None)
-        link = Link(node.name, next(self._generations))
+        link = Link(node.name, next(_GENERATIONS))
         self._connections[node.name], self._last[node.name] = _Connection(link, node.epoch), link
         return link
 
@@ -85,9 +87,9 @@ class Role:
 
     def _run(self, node: Node, link: Link, command: Callable[[Node], T]) -> T:
         if node.stopped:
-            node.backlog.setdefault((id(self), link), []).append(lambda: command(node))
+            node.backlog.setdefault((id(self), link), []).append(lambda: node.run(command))
             raise CacheUnavailable(outcome=Outcome.UNKNOWN)
-        return command(node)
+        return node.run(command)
 
     async def _ask(self, number: int, operation: str, command: Callable[[Node], T]) -> tuple[Link, T]:
         """Runs a command where the keys of `number` are, over whatever link is current."""

@@ -33,6 +33,9 @@ class WatermarksRole(Role):
         return Marks(link, False) if found is None else Marks(link, True, dict(found.marks), found.flushed_ms)
 
     async def advance(self, link: Link, moves: Mapping[int, tuple[int | None, int]]) -> dict[int, bool]:
+        if not moves:
+            return {}
+
         def advance(node: Node) -> dict[int, bool]:
             found = _own(node)
             if found is None:

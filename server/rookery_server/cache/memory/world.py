@@ -7,16 +7,14 @@ an old primary that still answers.
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_right
 
 from rookery_server.cache import keys
+from rookery_server.cache.memory.bell import Listener
 from rookery_server.cache.memory.client import MemoryCache
 from rookery_server.cache.memory.hooks import CacheHooks
 from rookery_server.cache.memory.node import Node
 from rookery_server.domain.clock import Clock, SystemClock
-
-Rings = asyncio.Queue[tuple[int, bytes] | None]
 
 
 class MemoryCacheWorld:
@@ -30,7 +28,7 @@ class MemoryCacheWorld:
         ]
         self._borders = borders[1:]
         self.nodes = {node.name: node for node in self._in_order}
-        self.listeners: list[tuple[frozenset[int], Rings]] = []
+        self.listeners: list[Listener] = []
 
     def client(self, clock: Clock | None = None, hooks: CacheHooks | None = None) -> MemoryCache:
         """One process's view: `clock` is that process's."""
