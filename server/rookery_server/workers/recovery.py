@@ -118,8 +118,8 @@ class Recovery:
 
     async def _again_from(self, since_ms: int) -> None:
         """In order, window by window.  The first time also from the checkpoint, wherever W stands."""
-        latch = Latch()
-        for event in self._log.owed():
+        latch, owed = Latch(), {event.id: event for event in self._log.owed()}
+        for event in owed.values():
             latch.add()
             self._submit_again(event, latch.done)
         if self._first and self._log.checkpoint_ms:
@@ -128,8 +128,9 @@ class Recovery:
         while since_ms < until_ms:
             end_ms = min((since_ms // WINDOW_MS + 1) * WINDOW_MS, until_ms)
             for row in await self._log.read(since_ms, end_ms):
-                latch.add()
-                self._submit_row(row, latch.done)
+                if row.event_id not in owed:
+                    latch.add()
+                    self._submit_row(row, latch.done)
             await latch.low(IN_FLIGHT)
             since_ms = end_ms
         await latch.low(0)

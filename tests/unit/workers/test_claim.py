@@ -194,6 +194,19 @@ async def test_claim_C5_an_event_under_way_when_the_node_returns_reaches_it(worl
     assert world.claim(AUTHOR) > ids.time_ms(tweet)
 
 
+async def test_claim_C5_a_row_that_showed_between_two_owners_is_found_below_w(world: World) -> None:
+    crowd(world, 1)
+    first = await world.start("a")
+    await world.time.advance(10)
+    await world.kill(first)
+    late = world.post(AUTHOR, age_s=10)
+    assert world.claim(AUTHOR) > ids.time_ms(late)
+    await world.time.advance(8)
+    await world.start("b")
+    await world.time.advance(10)
+    assert world.cache.home(1) == [late]
+
+
 async def test_claim_C5_a_node_that_breaks_again_while_it_is_recovered_starts_over(world: World) -> None:
     crowd(world, 1)
     await world.start()
@@ -245,6 +258,29 @@ async def test_claim_C6_an_event_applied_late_and_lost_by_a_failover_is_applied_
     assert world.cache.home(1) == [], "its W stands far above the event and says nothing of it"
     await world.time.advance(10)
     assert world.cache.home(1) == [late]
+
+
+async def test_claim_C6_a_late_event_under_way_when_the_node_returns_reaches_it(world: World) -> None:
+    crowd(world, *range(1, 12))
+    await world.start()
+    await world.time.advance(100)
+    gate_open = False
+
+    async def hook(what: str) -> None:
+        while what == "followers" and not gate_open:
+            await world.time.sleep(0.1)
+
+    world.cache.node(1).cut(up=False)
+    await world.time.advance(1)
+    world.truth.hook = hook
+    late = world.post(AUTHOR, age_s=90)
+    while not any(what == "place_author" for what, *_ in world.cache.calls):
+        await world.time.advance(1)
+    world.cache.node(1).cut()
+    await world.time.advance(3)
+    gate_open = True
+    await world.time.advance(10)
+    assert [world.cache.home(follower) for follower in range(1, 12)] == [[late]] * 11
 
 
 async def test_claim_C7_an_empty_node_is_adopted_once_and_starts_five_seconds_back(world: World) -> None:

@@ -135,6 +135,20 @@ async def test_delivery_D3_a_superseded_edge_will_do(world: World) -> None:
     assert world.truth.mirror[AUTHOR, 1].version_us > first.version_us
 
 
+async def test_delivery_D3_an_older_edge_is_not_the_events_edge(world: World) -> None:
+    worker = await world.start()
+    follow = world.change_edge(1, AUTHOR, on=True)
+    await world.time.advance(5)
+    world.change_edge(1, AUTHOR, on=False)
+    unfollow, world.truth.edge_rows[1, AUTHOR] = world.truth.edge_rows[1, AUTHOR], follow
+    await world.time.advance(10)
+    assert applied(worker, "unfollow") == 0
+    world.truth.edge_rows[1, AUTHOR] = unfollow
+    await world.time.advance(10)
+    assert applied(worker, "unfollow") == 1
+    assert world.cache.node(1).held.stubs[1] == [follow.version_us, unfollow.version_us]
+
+
 async def test_delivery_D3_an_edge_that_never_shows_keeps_its_event_open_and_is_loud(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
