@@ -30,14 +30,15 @@ class Prints:
     def __init__(self, saved: Mapping[int, WindowPrint], checkpoint_ms: int, ages_s: Sequence[float]) -> None:
         self._ages_ms = [int(age * 1000) for age in ages_s]
         self._prints = dict(saved)
-        self._waiting: dict[int, int] = {}
+        self._waiting: dict[int, dict[int, int]] = {}
+        """By window: event id → time before which it does not enter the print."""
         self._unsaved: set[int] = set()
         self._next_window = max([*self._prints, checkpoint_ms // WINDOW_MS - 1]) + 1
         """Windows below this one have a print."""
 
     def note(self, event_id: int, not_before_ms: int = 0) -> None:
         """Applied or dead.  It enters its print once the checkpoint is past it, and not before the time given."""
-        self._waiting[event_id] = not_before_ms
+        self._waiting.setdefault(events.window_of(event_id), {})[event_id] = not_before_ms
 
     def absorb(self, checkpoint_ms: int, now_ms: int) -> None:
         """Takes into the prints what belongs there now, and begins a print for each window the checkpoint touches.
@@ -48,14 +49,17 @@ class Prints:
         for empty in range(max(self._next_window, oldest), window + 1):
             self._put(self._prints.get(empty) or WindowPrint(empty, 0, 0, 0))
         self._next_window = max(self._next_window, window + 1)
-        ready = [
-            event_id
-            for event_id, not_before_ms in self._waiting.items()
-            if not_before_ms <= now_ms and ids.time_ms(event_id) < checkpoint_ms
-        ]
-        for event_id in ready:
-            del self._waiting[event_id]
-            self._add(event_id)
+        for begun in [begun for begun in self._waiting if begun <= window]:
+            waiting = self._waiting[begun]
+            for event_id in [
+                event_id
+                for event_id, not_before_ms in waiting.items()
+                if not_before_ms <= now_ms and ids.time_ms(event_id) < checkpoint_ms
+            ]:
+                del waiting[event_id]
+                self._add(event_id)
+            if not waiting:
+                del self._waiting[begun]
 
     def _add(self, event_id: int) -> None:
         window = events.window_of(event_id)
@@ -80,7 +84,7 @@ class Prints:
     def due(self, checkpoint_ms: int, now_ms: int, busy: Collection[int], most: int) -> list[tuple[int, int]]:
         """(window, round) to audit now, oldest first.  A window with events that are open (`busy` holds their ids) or
         not yet printed is left for later: what is known to be missing from the print proves nothing."""
-        unready = {events.window_of(event_id) for event_id in (*busy, *self._waiting)}
+        unready = {*self._waiting, *(events.window_of(event_id) for event_id in busy)}
         found: list[tuple[int, int]] = []
         for window in sorted(self._prints):
             end_ms = (window + 1) * WINDOW_MS

@@ -15,7 +15,7 @@ from rookery_server.store.interface import OutboxRow, OutboxStore, Progress
 from rookery_server.workers.audits import Prints, Verdict
 from rookery_server.workers.settings import WorkerSettings
 
-REREAD_MOST_MS = 120_000
+REREAD_MOST_MS = 2 * limits.REREAD_MS
 """A poll never reads more of what it has read: while W is held for an hour that would be an hour of log each second."""
 READ_AHEAD_MS = 2 * limits.CLOCK_BOUND_MS
 """Ids of processes whose clocks run ahead of ours, within the bound."""
@@ -48,7 +48,7 @@ class ShardLog:
         Raises StoreUnavailable: then this poll never happened."""
         last = min(self._cursor_ms, start_ms)
         lowest = start_ms if lowest_ms is None else lowest_ms
-        since = max(min(self.checkpoint_ms or last, min(lowest, last) - limits.REREAD_MS), last - REREAD_MOST_MS)
+        since = max(min(lowest, last) - limits.REREAD_MS, last - REREAD_MOST_MS)
         rows = await self._store.read(self.shard, max(since, self._inherited_ms), start_ms + READ_AHEAD_MS)
         new = [row for row in rows if self.begin(row.event_id, row.event)]
         for row in rows:
@@ -65,6 +65,14 @@ class ShardLog:
         """Below the checkpoint this worker started from: applied and printed by a predecessor."""
         return ids.time_ms(event_id) < self._inherited_ms
 
+    def rung(self, event: Event) -> bool:
+        """Opens what the bell brings; not what polls have passed by: that is the audits' to find."""
+        horizon = max(self._inherited_ms, self._clock.now_ms() - limits.REREAD_MS)
+        if ids.time_ms(event.id) < horizon or not self.begin(event.id, event):
+            return False
+        self.heard[event.id] = event
+        return True
+
     def begin(self, event_id: int, event: Event | None) -> bool:
         """Opens an event unless it was seen before; whether it was opened."""
         seen = self._seen.setdefault(events.window_of(event_id), set())
@@ -78,6 +86,8 @@ class ShardLog:
         lowest = time_ms // WINDOW_MS
         for window in [window for window in self._seen if window < lowest]:
             del self._seen[window]
+        for event_id in [event_id for event_id in self.heard if ids.time_ms(event_id) < time_ms]:
+            del self.heard[event_id]
 
     # --- applied ------------------------------------------------------------------------------------------------
 

@@ -77,8 +77,7 @@ class ShardAtWork:
 
     def hear(self, event: Event) -> None:
         """The bell: the event itself, before a poll finds it."""
-        if not self._stop.asked and self._log.begin(event.id, event):
-            self._log.heard[event.id] = event
+        if not self._stop.asked and self._log.rung(event):
             self._metrics.outbox_rings("heard").inc()
             self._lines.submit(event.subject, lambda: self._work(event, in_place=False, done=_nothing))
 

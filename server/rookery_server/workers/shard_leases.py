@@ -89,8 +89,7 @@ class ShardLeases:
         alive = {row.owner for row in (*shards.values(), *seats.values()) if row.owner} | {self._name}
         share = leases.fair_share(self._shards, alive)
         held = self._book.held()
-        for name in held[share:]:
-            await self.give(leases.shard_of_name(name))
+        await asyncio.gather(*(self.give(leases.shard_of_name(name)) for name in held[share:]))
         free = [name for name, row in shards.items() if row.free and name not in held]
         self._choice.shuffle(free)
         for name in free[: max(0, share - len(held))]:
@@ -109,7 +108,6 @@ class ShardLeases:
         await self._owner.lost(shard)
 
     async def give_all(self) -> None:
-        for shard in self.owned():
-            await self.give(shard)
+        await asyncio.gather(*(self.give(shard) for shard in self.owned()))
         for name in self._seats.held():
             await self._seats.release(name)

@@ -103,11 +103,14 @@ class ShardMarks:
         self._standings.pop(node, None)
 
     def report(self) -> None:
-        now = self._clock.now_ms()
+        """Sets the gauges, and forgets nodes that have left the cluster."""
+        now, nodes = self._clock.now_ms(), self._fleet.nodes()
+        for node in [node for node in self._last if node not in nodes]:
+            self._last.pop(node)
+            self._standings.pop(node, None)
         for node, last in self._last.items():
-            if node in self._fleet.nodes():
-                gauge = self._metrics.watermark_lag(self._fleet.index(node), str(self.shard))
-                gauge.set(max(0.0, (now - last) / 1000))
+            gauge = self._metrics.watermark_lag(self._fleet.index(node), str(self.shard))
+            gauge.set(max(0.0, (now - last) / 1000))
 
 
 async def advance(cache: Deliveries, fleet: Fleet, targets: Mapping[int, tuple[ShardMarks, int]]) -> None:
