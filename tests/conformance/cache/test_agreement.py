@@ -1,0 +1,133 @@
+"""Random sequences run against the adapter and against the memory adapter: what they answer and leave must be equal.
+
+For the memory adapter itself this shows that it is deterministic; for any other that the two agree.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from rookery_server.cache.interface import AuthorRead, Cache, HomeRead, Link, RelationsRead
+from rookery_server.cache.memory import MemoryCacheWorld
+from rookery_server.domain import ids as snowflake
+from rookery_server.domain.models import Relations
+from tests.conformance.cache.subjects import ManualClock
+
+USERS = (1, 2, 3)
+STEPS = 60
+
+
+class Side:
+    """One adapter under the sequence.  Links and raw values are its own and never compared."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self.links: dict[str, Link] = {}
+        self.tokens: dict[tuple[str, int], tuple[int, Link]] = {}
+        self.seen: dict[int, bytes | None] = {}
+
+    async def open(self) -> None:
+        self.links = await self.cache.open_links()
+
+    async def begin(self, kind: str, user: int, token: int) -> bool:
+        begin = self.cache.begin_home if kind == "home" else self.cache.begin_author
+        link = await begin(user, token)
+        if link is not None:
+            self.tokens[kind, user] = token, link
+        return link is not None
+
+    async def finish(self, kind: str, user: int, gathered: list[int], whole: bool) -> bool | None:
+        if (kind, user) not in self.tokens:
+            return None
+        token, link = self.tokens.pop((kind, user))
+        if kind == "home":
+            return await self.cache.finish_home(user, token, gathered, whole, token, link)
+        return await self.cache.finish_author(user, token, gathered, whole, link)
+
+    async def deliver(self, tweet: int, users: list[int], in_place: bool) -> Any:
+        return await self.cache.deliver(tweet, users, self.links, in_place)
+
+    async def place(self, user: int, tweet: int) -> Any:
+        return await self.cache.place_author(user, tweet, self.links)
+
+    async def own(self, user: int, tweet: int) -> None:
+        await self.cache.post_own(user, tweet, b"framed")
+
+    async def stub(self, user: int, version: int, once: bool) -> Any:
+        if once:
+            return await self.cache.overwrite_relations(user, version, self.links)
+        return await self.cache.stub_relations(user, version)
+
+    async def look(self, user: int) -> None:
+        self.seen[user] = (await self.cache.read_home(user, 0, 1)).relations.seen
+
+    async def load(self, user: int, version: int) -> bool:
+        return await self.cache.store_relations(user, self.seen.get(user), Relations(version, frozenset({version})))
+
+    async def read(self, start: int, count: int) -> Any:
+        homes = [_home(await self.cache.read_home(user, start, count)) for user in USERS]
+        authors = await self.cache.read_authors(USERS, count)
+        return homes, {author: _author(read) for author, read in sorted(authors.items())}
+
+
+def _home(read: HomeRead) -> Any:
+    return read.exists, read.ids, read.reached_end, read.whole, read.built_under, _relations(read.relations)
+
+
+def _relations(read: RelationsRead) -> Any:
+    return read.seen is None, read.version, read.relations
+
+
+def _author(read: AuthorRead) -> Any:
+    return read.exists, read.ids, read.reached_end, read.whole
+
+
+class Steps:
+    """The next step, drawn once and taken by both sides."""
+
+    def __init__(self, seed: int, now_ms: int) -> None:
+        self.dice = random.Random(seed)
+        ages = [0, 1, 40, 1_500, 9_000, 30_000]
+        self.pool = sorted({snowflake.compose(now_ms - self.dice.choice(ages), 1, at) for at in range(18)})
+        self.token = 0
+
+    def draw(self) -> tuple[str, tuple[Any, ...]]:
+        dice = self.dice
+        user, tweet, kind = dice.choice(USERS), dice.choice(self.pool), dice.choice(["home", "author"])
+        name = dice.choices(
+            ["begin", "finish", "deliver", "place", "own", "stub", "look", "load"], [5, 5, 12, 6, 3, 2, 3, 3]
+        )[0]
+        match name:
+            case "begin":
+                self.token -= 1
+                return name, (kind, user, self.token)
+            case "finish":
+                gathered = sorted(dice.sample(self.pool, dice.randrange(0, 8)), reverse=True)
+                return name, (kind, user, gathered, dice.random() < 0.6)
+            case "deliver":
+                return name, (tweet, dice.sample(USERS, 2), dice.random() < 0.6)
+            case "place" | "own":
+                return name, (user, tweet)
+            case "stub":
+                return name, (user, dice.randrange(1, 12), dice.random() < 0.6)
+            case "load":
+                return name, (user, dice.randrange(1, 30))
+        return name, (user,)
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_both_answer_alike_and_leave_the_same(cache: Cache, clock: ManualClock, seed: int) -> None:
+    sides = [Side(cache), Side(MemoryCacheWorld(clock).client())]
+    steps = Steps(seed, clock.now_ms())
+    for side in sides:
+        await side.open()
+    for number in range(STEPS):
+        name, arguments = steps.draw()
+        answers = [await getattr(side, name)(*arguments) for side in sides]
+        assert answers[0] == answers[1], f"step {number}: {name}{arguments}"
+        span = steps.dice.choice([(0, 3), (0, 30), (2, 4)])
+        reads = [await side.read(*span) for side in sides]
+        assert reads[0] == reads[1], f"after step {number}: {name}{arguments}"
