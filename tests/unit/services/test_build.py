@@ -314,6 +314,18 @@ async def test_build_B12_only_authors_whose_list_is_cut_are_asked(world: World) 
     assert world.store.calls.count("user_tweet_ids") == 1
 
 
+async def test_build_B12_author_lists_that_are_not_vouched_for_are_not_used(world: World) -> None:
+    alice, bob = await _pair(world)
+    posts = await _posts(world, bob, 150)
+    await world.page(alice)
+    del world.cache.authors[bob][20:30]  # its node lost its last second, and nobody has read its marks since
+    world.cache.generations[world.cache.node_of(bob)] += 1
+    del world.cache.homes[alice][1:]  # all but the newest comes from the authors
+    page = await world.page(alice, 50)
+    assert page.info.source is PageSource.HISTORY
+    assert list(page.tweet_ids) == posts[:-51:-1]
+
+
 async def test_build_B13_a_page_of_dropped_tweets_reaches_older_ones(world: World) -> None:
     alice, bob = await _pair(world)
     posts = await _posts(world, bob, 120)
@@ -393,6 +405,50 @@ async def test_build_B14_history_claims_the_start_of_its_first_read(world: World
     page = await world.page(alice, 20, PageCursor(posts[50]))
     assert page.info.source is PageSource.HISTORY
     assert page.info.complete_through_ms == world.clock.now_ms() - WATERMARK_LAG_MS
+
+
+async def test_build_B14_a_mixed_page_claims_the_least_of_its_parts(world: World) -> None:
+    alice, bob = await _pair(world)
+    posts = await _posts(world, bob, 900, apart_ms=20_000)
+    await world.page(alice)
+    del world.cache.homes[alice][30:]
+    now = world.clock.now_ms()
+    await world.mark(now - 9000)
+    page = await world.page(alice, 50)  # 30 of the list, the rest of the store
+    assert list(page.tweet_ids) == posts[:-51:-1]
+    assert page.info.source is PageSource.HISTORY
+    assert page.info.complete_through_ms == now - 9000
+    await world.mark(now)
+    world.cache.authors.clear()  # now the rows are what claims least
+    assert (await world.page(alice, 50)).info.complete_through_ms == now - WATERMARK_LAG_MS
+
+
+async def test_build_B14_lists_and_rows_of_one_merge_claim_the_least(world: World) -> None:
+    alice, bob = await _pair(world)
+    await _posts(world, bob, 3)
+    await world.page(alice)
+    now = world.clock.now_ms()
+    for marked, claimed in ((now - 9000, now - 9000), (now, now - WATERMARK_LAG_MS)):
+        await world.mark(marked)
+        world.cache.homes.clear()
+        del world.cache.authors[alice]  # loaded from the store; Bob's is there
+        page = await world.page(alice)
+        assert page.info.source is PageSource.BUILD
+        assert page.info.complete_through_ms == claimed
+
+
+async def test_build_B15_what_came_late_below_the_claim_is_repeated(world: World) -> None:
+    alice, bob = await _pair(world)
+    await world.page(alice)
+    shown = await world.post(bob)
+    await world.work()
+    world.clock.advance(9000)
+    later = await world.post(bob)
+    await world.work()
+    first = await world.page(alice)
+    assert first.info.complete_through_ms == world.clock.now_ms() - WATERMARK_LAG_MS
+    # Both lie within ten seconds below the claim or above it.
+    assert (await world.page(alice, 20, first.newer_cursor)).tweet_ids == (later, shown)
 
 
 async def test_build_B15_the_newer_cursor_shows_what_came_since_and_no_further(world: World) -> None:
