@@ -132,7 +132,8 @@ class ValkeySubject:
         assert _run(self._of(key), "EXPIRE", key, left_s) == 1
 
     def drop_connections(self, node: str) -> None:
-        _run(self._clients[node], "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        for kind in ("normal", "pubsub"):
+            _run(self._clients[node], "CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
     def lose_everything(self, node: str) -> None:
         _run(self._clients[node], "FLUSHALL")

@@ -66,9 +66,10 @@ class Role:
 
     async def _over(self, link: Link, operation: str, command: Callable[[Node], T]) -> T:
         """Runs one command over exactly this link.  Raises CacheUnavailable, and then the link has ended."""
+        order = self._current(link).order
         node = self._world.nodes[link.node]
         try:
-            async with self._current(link).order:
+            async with order:
                 await self._hooks.before(operation, node.name)
                 self._current(link)
                 result = self._run(node, link, command)

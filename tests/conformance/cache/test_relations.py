@@ -1,0 +1,194 @@
+"""Relations: loaded over what was seen, overwritten by stubs that take the home list along.  removal.md R1-R3."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rookery_server.cache import keys
+from rookery_server.cache.interface import Cache, Delivered, Link, RelationsRead
+from rookery_server.domain import limits
+from rookery_server.domain.models import Relations
+from tests.conformance.cache.lists import TOKEN, begun_home, build_home
+from tests.conformance.cache.subjects import ManualClock, Subject
+
+USER = 42
+LOADED = Relations(7, frozenset({3, (1 << 62) + 1}), frozenset({4}), frozenset({5, 6}), frozenset({8}))
+
+
+async def relations(cache: Cache, user_id: int = USER) -> RelationsRead:
+    return (await cache.read_home(user_id, 0, 1)).relations
+
+
+@pytest.fixture
+async def links(cache: Cache) -> dict[str, Link]:
+    return await cache.open_links()
+
+
+# --- compare and set --------------------------------------------------------------------------------------------------
+
+
+async def test_relations_are_stored_over_absence(subject: Subject, cache: Cache) -> None:
+    assert await cache.store_relations(USER, None, LOADED)
+    read = await relations(subject.process())
+    assert (read.version, read.relations) == (7, LOADED)
+    assert read.seen is not None
+    assert subject.left_s(keys.relations(USER)) == pytest.approx(limits.RELATIONS_LIFE_S, abs=60)
+
+
+async def test_relations_are_stored_over_the_stub_that_was_seen(cache: Cache) -> None:
+    assert await cache.stub_relations(USER, 9)
+    read = await relations(cache)
+    assert (read.version, read.relations) == (9, None)
+    assert await cache.store_relations(USER, read.seen, Relations(9))
+    assert (await relations(cache)).relations == Relations(9)
+
+
+async def test_relations_are_stored_over_nothing_else(cache: Cache) -> None:
+    assert await cache.store_relations(USER, None, LOADED)
+    assert not await cache.store_relations(USER, None, Relations(8))
+    loaded = (await relations(cache)).seen
+    await cache.stub_relations(USER, 20)
+    assert not await cache.store_relations(USER, None, Relations(20))
+    assert not await cache.store_relations(USER, loaded, Relations(20))
+    first = (await relations(cache)).seen
+    await cache.stub_relations(USER, 30)
+    assert not await cache.store_relations(USER, first, Relations(20))
+    read = await relations(cache)
+    assert (read.version, read.relations) == (30, None)
+
+
+async def test_a_value_that_ran_out_is_not_what_was_seen(subject: Subject, cache: Cache) -> None:
+    await cache.stub_relations(USER, 9)
+    seen = (await relations(cache)).seen
+    subject.shorten(keys.relations(USER), 0)
+    assert (await relations(cache)).seen is None
+    assert not await cache.store_relations(USER, seen, Relations(9))
+    assert await cache.store_relations(USER, None, Relations(9))
+
+
+async def test_of_two_loaders_at_once_one_stores(subject: Subject, cache: Cache) -> None:
+    other = subject.process()
+    for user_id in range(500, 520):
+        done = await asyncio.gather(
+            cache.store_relations(user_id, None, Relations(1)), other.store_relations(user_id, None, Relations(2))
+        )
+        assert sorted(done) == [False, True]
+        assert (await relations(cache, user_id)).version == (1 if done[0] else 2)
+
+
+async def test_relations_of_nobody_and_of_thousands(cache: Cache) -> None:
+    many = Relations(1, frozenset(range(1, 5_000)))
+    assert await cache.store_relations(USER, None, Relations(0))
+    assert (await relations(cache)).relations == Relations(0)
+    assert await cache.store_relations(USER, (await relations(cache)).seen, many)
+    assert (await relations(cache)).relations == many
+
+
+# --- stubs ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stub_takes_the_home_list_along(subject: Subject, cache: Cache, clock: ManualClock) -> None:
+    await build_home(cache, USER, [clock.tweet()], whole=True, version=7)
+    await cache.store_relations(USER, None, LOADED)
+    assert await cache.stub_relations(USER, 9)
+    read = await cache.read_home(USER, 0, 1)
+    assert (read.exists, read.built_under, read.relations.relations) == (False, None, None)
+    assert subject.left_s(keys.home(USER)) is None
+    assert subject.left_s(keys.home_meta(USER)) is None
+
+
+async def test_a_stub_takes_the_token_of_a_build_along(cache: Cache) -> None:
+    link = await begun_home(cache, USER)
+    assert await cache.stub_relations(USER, 9)
+    assert not await cache.finish_home(USER, TOKEN, [], True, 1, link)
+    assert not (await cache.read_home(USER, 0, 1)).exists
+
+
+@pytest.mark.parametrize("worker", [True, False])
+async def test_versions_only_rise(cache: Cache, links: dict[str, Link], worker: bool) -> None:
+    async def stub(version: int) -> None:
+        if worker:
+            await cache.overwrite_relations(USER, version, links)
+        else:
+            assert await cache.stub_relations(USER, version)
+
+    high = (1 << 62) + 5
+    expected = 0
+    for version in (5, 3, 4, 50, 10, high, 1):
+        await stub(version)
+        expected = max(expected + 1, version)
+        assert (await relations(cache)).version == expected
+    assert expected == high + 1
+
+
+async def test_stubs_rise_over_loaded_relations_too(cache: Cache, links: dict[str, Link]) -> None:
+    await cache.store_relations(USER, None, Relations(100))
+    assert await cache.overwrite_relations(USER, 5, links) == Delivered(inserted=1)
+    read = await relations(cache)
+    assert (read.version, read.relations) == (101, None)
+
+
+async def test_a_server_stubs_whatever_was_stubbed_before(cache: Cache, clock: ManualClock) -> None:
+    assert await cache.stub_relations(USER, 9)
+    await build_home(cache, USER, [clock.tweet()], whole=True)
+    assert await cache.stub_relations(USER, 9)
+    assert not (await cache.read_home(USER, 0, 1)).exists
+    assert (await relations(cache)).version == 10
+
+
+# --- applying again ---------------------------------------------------------------------------------------------------
+
+
+async def test_applying_again_drops_no_list_built_since(
+    cache: Cache, clock: ManualClock, links: dict[str, Link]
+) -> None:
+    assert await cache.overwrite_relations(USER, 9, links) == Delivered(inserted=1)
+    await build_home(cache, USER, [clock.tweet()], whole=True, version=9)
+    assert await cache.overwrite_relations(USER, 9, links) == Delivered(duplicate=1)
+    assert (await cache.read_home(USER, 0, 1)).exists
+    assert (await relations(cache)).version == 9
+
+
+async def test_what_the_server_stubbed_the_worker_need_not(
+    cache: Cache, clock: ManualClock, links: dict[str, Link]
+) -> None:
+    await cache.stub_relations(USER, 9)
+    await build_home(cache, USER, [clock.tweet()], whole=True)
+    assert await cache.overwrite_relations(USER, 9, links) == Delivered(duplicate=1)
+    assert (await cache.read_home(USER, 0, 1)).exists
+
+
+async def test_a_higher_version_alone_proves_nothing(cache: Cache, clock: ManualClock, links: dict[str, Link]) -> None:
+    """An edge may commit after a later one: its own stub must still drop the list."""
+    assert await cache.overwrite_relations(USER, 90, links) == Delivered(inserted=1)
+    await build_home(cache, USER, [clock.tweet()], whole=True)
+    assert await cache.overwrite_relations(USER, 9, links) == Delivered(inserted=1)
+    read = await cache.read_home(USER, 0, 1)
+    assert (read.exists, read.relations.version) == (False, 91)
+
+
+async def test_eight_versions_are_remembered_through_loads(
+    cache: Cache, clock: ManualClock, links: dict[str, Link]
+) -> None:
+    for version in range(1, 10):
+        await cache.overwrite_relations(USER, version, links)
+        seen = (await relations(cache)).seen
+        assert await cache.store_relations(USER, seen, Relations(version, frozenset({version})))
+    await build_home(cache, USER, [clock.tweet()], whole=True)
+    for version in range(2, 10):
+        assert await cache.overwrite_relations(USER, version, links) == Delivered(duplicate=1)
+    assert (await cache.read_home(USER, 0, 1)).exists
+    assert await cache.overwrite_relations(USER, 1, links) == Delivered(inserted=1)
+    assert not (await cache.read_home(USER, 0, 1)).exists
+
+
+async def test_a_node_that_lost_everything_is_stubbed_again(
+    subject: Subject, cache: Cache, clock: ManualClock, links: dict[str, Link]
+) -> None:
+    await cache.overwrite_relations(USER, 9, links)
+    subject.shorten(keys.relations(USER), 0)
+    await build_home(cache, USER, [clock.tweet()], whole=True)
+    assert await cache.overwrite_relations(USER, 9, links) == Delivered(inserted=1)
+    assert not (await cache.read_home(USER, 0, 1)).exists
