@@ -28,9 +28,13 @@ NEVER = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
 
 
 class Fuzz:
-    def __init__(self, seed: int):
+    """`ids`: of users and tweets that exist, so that some requests get past the door."""
+
+    def __init__(self, seed: int, ids: Sequence[int] = ()):
         self._random = random.Random(seed)
-        self._seen: list[int] = []
+        likely = tuple(ids or (1, 2, 3)) * 6  # so that a request of several ids has a chance
+        self._ids = (*INTEGERS, *likely)
+        self._acting = ("0", "-1", "x", "9" * 25, None, *(str(id_) for id_ in likely))
 
     def request(self, kind: type[Message]) -> bytes:
         chance = self._random.random()
@@ -49,7 +53,7 @@ class Fuzz:
         return bytes(raw)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        acting = self._random.choice(("1", "2", "3", "7", "0", "-1", "x", "9" * 25, None))
+        acting = self._random.choice(self._acting)
         return () if acting is None else (("rookery-acting-user", acting),)
 
     def _message(self, kind: type[Message]) -> Message:
@@ -78,14 +82,16 @@ class Fuzz:
         if field.type == FieldDescriptor.TYPE_BOOL:
             return self._random.random() < 0.5
         if field.type == FieldDescriptor.TYPE_INT64:
-            return self._random.choice(INTEGERS)
+            return self._random.choice(self._ids)
         assert field.type == FieldDescriptor.TYPE_INT32, f"no odd values for {field.full_name}"
         return self._random.choice((0, 1, -1, 100, 101, (1 << 31) - 1, -(1 << 31)))
 
 
-async def answers_well(channel: grpc.aio.Channel, methods: Sequence[Method], count: int, seed: int) -> Counter[str]:
+async def answers_well(
+    channel: grpc.aio.Channel, methods: Sequence[Method], count: int, seed: int, ids: Sequence[int] = ()
+) -> Counter[str]:
     """Sends `count` requests; raises AssertionError for an answer that is our fault or says nothing.  Codes counted."""
-    fuzz, codes = Fuzz(seed), Counter[str]()
+    fuzz, codes = Fuzz(seed, ids), Counter[str]()
     for at in range(count):
         method = methods[at % len(methods)]
         raw, metadata = fuzz.request(method.request), fuzz.metadata()
