@@ -1,0 +1,98 @@
+"""The real services and workers, as processes of a simulated world."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from rookery_server.cache.interface import Cache
+from rookery_server.domain.errors import Outcome, RookeryError
+from rookery_server.domain.minting import IdMinter, WallGuard
+from rookery_server.domain.models import Tweet
+from rookery_server.metrics import Metrics
+from rookery_server.services.calls import Call
+from rookery_server.services.claims import ClaimTracker
+from rookery_server.services.clock_gate import ClockGate
+from rookery_server.services.graph import Graph
+from rookery_server.services.home import HomeTimelines
+from rookery_server.services.hydrate import Hydration
+from rookery_server.services.leasing import WorkerIdKeeper
+from rookery_server.services.quotas import LIMITS, LocalQuotas
+from rookery_server.services.tweets import Tweets
+from rookery_server.services.users import KnownUsers
+from rookery_server.services.writes import StartedWrites
+from rookery_server.store.interface import Store
+from rookery_server.workers.runner import Worker
+from rookery_server.workers.settings import WorkerSettings
+from tests.support.faults import Process
+
+PATIENCE_S = 5.0
+"""A client waits so long for an answer, and knows nothing then."""
+DEADLINE_S = 4.0
+METRICS = Metrics()
+"""Of all processes: nobody looks at them."""
+
+
+class PlainCodec:
+    """Bytes a person can read: id, author, text."""
+
+    def encode(self, tweet: Tweet) -> bytes:
+        return f"{tweet.id}:{tweet.author_id}:{tweet.text}".encode()
+
+    def decode(self, body: bytes) -> Tweet:
+        id_, author, text = body.decode().split(":", 2)
+        return Tweet(int(id_), int(author), text, 0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`outcome`: ok, fail or info; `value` with ok, `error` with fail."""
+
+    outcome: str
+    value: Any = None
+    error: BaseException | None = None
+
+
+class Server:
+    """What `rookery serve` is made of, without the transport."""
+
+    def __init__(self, process: Process, store: Store, cache: Cache, choice: random.Random) -> None:
+        self.process, clock = process, process.clock
+        self._guard = WallGuard(clock)
+        self._gate = ClockGate(store, self._guard)
+        self._worker_id = WorkerIdKeeper(store, clock, process.name, self._gate, self._guard, choice=choice)
+        mint = IdMinter(clock, self._worker_id, self._gate, self._guard, pause=clock.pause).mint
+        self._claims = ClaimTracker(cache, store.shards)
+        writes, codec, users = StartedWrites(clock, mint), PlainCodec(), KnownUsers(store)
+        hydration, quotas = Hydration(store, cache), LocalQuotas(clock, dict.fromkeys(LIMITS, 10**9))
+        self.tweets = Tweets(store, cache, clock, mint, codec, hydration, users, quotas, writes)
+        self.graph = Graph(store, cache, clock, mint, users, quotas, writes)
+        self.home = HomeTimelines(store, cache, clock, mint, codec, hydration, self._claims)
+
+    async def run(self) -> None:
+        await self._gate.measure()
+        await self._worker_id.step()
+        await asyncio.gather(self._gate.run(), self._worker_id.run(), self._claims.run())
+
+    def call(self, user: int) -> Call:
+        return Call(user, self.process.clock.monotonic() + DEADLINE_S)
+
+    async def ask(self, work: Coroutine[Any, Any, Any]) -> Answer:
+        """Runs a use case in the process, as a client sees it that cannot wait for ever."""
+        task = self.process.spawn(work)
+        await asyncio.wait({task}, timeout=PATIENCE_S)
+        if not task.done() or task.cancelled():
+            return Answer("info")
+        error = task.exception()
+        if error is None:
+            return Answer("ok", task.result())
+        if not isinstance(error, RookeryError):
+            raise error
+        return Answer("info" if error.outcome is Outcome.UNKNOWN else "fail", error=error)
+
+
+def worker(process: Process, store: Store, cache: Cache, settings: WorkerSettings, choice: random.Random) -> Worker:
+    return Worker(store, cache, process.clock, settings, process.name, METRICS, choice=choice)

@@ -1,0 +1,231 @@
+"""Processes that crash, links that fail: the hooks of the memory adapters, fed from one seeded source of chance."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import hashlib
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rookery_server.cache.memory import CacheHooks
+from rookery_server.domain.errors import CacheUnavailable, Outcome, StoreUnavailable
+from rookery_server.store.memory import EVERYWHERE, Commit, StoreHooks
+from tests.support.virtual_time import VirtualTimeLoop
+
+START_MS: Final = 1_700_000_050_000
+"""Unix ms at virtual time 0: towards the end of a window, so every history crosses a border."""
+
+PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
+
+
+class Trace:
+    """A digest of everything that happened, in order: equal for two runs only if they are the same run.
+
+    `lines`, when kept, are for people."""
+
+    def __init__(self, keep: bool = False) -> None:
+        self._digest = hashlib.blake2b(digest_size=8)
+        self.lines: list[str] | None = [] if keep else None
+
+    def note(self, at: float, *what: object) -> None:
+        line = f"{at:.6f} " + " ".join(map(str, what))
+        self._digest.update(line.encode())
+        if self.lines is not None:
+            self.lines.append(line)
+
+    def hash(self) -> str:
+        return self._digest.hexdigest()
+
+
+class SkewedClock:
+    """A process's clock: `offset_ms` off true time, may be stepped; monotonic time is the loop's."""
+
+    def __init__(self, loop: VirtualTimeLoop, offset_ms: float = 0.0) -> None:
+        self._loop, self.offset_ms = loop, offset_ms
+
+    def now_ms(self) -> int:
+        return int(START_MS + self._loop.now * 1000 + self.offset_ms)
+
+    def monotonic(self) -> float:
+        return self._loop.now
+
+    def pause(self, seconds: float) -> None:
+        """In place of a blocking sleep of milliseconds: this process's time goes on without the others'."""
+        self.offset_ms += seconds * 1000
+
+
+class Process:
+    """A group of tasks that dies as one.  Every task begun by one of its tasks is in the group (by context)."""
+
+    def __init__(self, name: str, loop: VirtualTimeLoop, clock: SkewedClock) -> None:
+        self.name, self.clock, self.alive, self.paused_until = name, clock, True, 0.0
+        self._loop = loop
+        self.tasks: dict[asyncio.Task[Any], None] = {}
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        context = contextvars.copy_context()
+        context.run(PROCESS.set, self)
+        return self._loop.create_task(work, context=context)
+
+    def crash(self) -> None:
+        """From now on no adapter call of it does anything or returns, so no `finally` can act."""
+        self.alive = False
+        for task in list(self.tasks):
+            task.cancel()
+
+
+def group_tasks(loop: VirtualTimeLoop) -> None:
+    """Enters every new task into the group of the process it was begun by."""
+
+    def make(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(work, loop=loop, **options)
+        context = options.get("context")
+        process = PROCESS.get() if context is None else context.get(PROCESS)
+        if process is not None:
+            process.tasks[task] = None
+            task.add_done_callback(lambda done: process.tasks.pop(done, None))
+        return task
+
+    loop.set_task_factory(make)
+
+
+@dataclass
+class Weather:
+    """How bad it is: probabilities per adapter call.  `calm` ends it all."""
+
+    crash: float = 0.0
+    store_refuses: float = 0.0
+    store_unknown: float = 0.0
+    store_late: float = 0.0
+    """Of writes: the outcome is unknown, and each statement reaches each replica at its own time, or never."""
+    lagging_replica: float = 0.0
+    slow: float = 0.0
+    cache_refuses: float = 0.0
+    cache_silent: float = 0.0
+    slow_reads_s: float = 0.3
+    late_s: float = 12.0
+
+    def calm(self) -> None:
+        self.crash = self.store_refuses = self.store_unknown = self.store_late = 0.0
+        self.cache_refuses = self.cache_silent = self.slow = self.lagging_replica = 0.0
+
+
+class Chance:
+    """All of a history's randomness, its weather and its trace."""
+
+    def __init__(self, seed: int, loop: VirtualTimeLoop, trace: Trace, weather: Weather) -> None:
+        self.dice, self.loop, self.trace, self.weather = random.Random(seed), loop, trace, weather
+        self.late = 0
+        """Statements that are still to reach a replica."""
+        self._over = False
+        self._limbo: list[asyncio.Future[None]] = []
+
+    def happens(self, probability: float) -> bool:
+        return probability > 0 and self.dice.random() < probability
+
+
+    async def limbo(self) -> None:
+        """Where calls of dead processes are: nothing is heard of them before the history is over."""
+        if not self._over:
+            self._limbo.append(self.loop.create_future())
+            await self._limbo[-1]
+        raise asyncio.CancelledError
+
+    def end(self) -> None:
+        """Lets the dead go."""
+        self._over = True
+        for waiting in self._limbo:
+            waiting.cancel()
+
+
+class _Hooked:
+    def __init__(self, chance: Chance, process: Process) -> None:
+        self._chance, self._process = chance, process
+
+    async def _pass(self, what: str, delay_s: float, *, pausable: bool) -> None:
+        """One await: the process may die here, and dead ones go no further."""
+        chance, process = self._chance, self._process
+        await self._alive()
+        if chance.happens(chance.weather.crash):
+            chance.trace.note(chance.loop.now, process.name, "crashes at", what)
+            process.crash()
+            await self._alive()
+        await asyncio.sleep(delay_s)
+        if pausable and process.paused_until > chance.loop.now:
+            await asyncio.sleep(process.paused_until - chance.loop.now)
+        await self._alive()
+        chance.trace.note(chance.loop.now, process.name, what)
+
+    async def _alive(self) -> None:
+        if not self._process.alive:
+            await self._chance.limbo()
+
+
+class StoreFaults(_Hooked, StoreHooks):
+    _WRITES = frozenset({"post", "delete", "write_edge", "repair_mirror"})
+
+    async def before(self, operation: str) -> None:
+        chance, weather = self._chance, self._chance.weather
+        slow = chance.happens(weather.slow)
+        # A write that waits longer than this would outlive its attempt.
+        await self._pass(f"{operation} <", chance.dice.uniform(0.0002, 0.5 if slow else 0.002), pausable=False)
+        if chance.happens(weather.store_refuses):
+            raise StoreUnavailable
+        if chance.happens(weather.store_unknown):
+            raise StoreUnavailable(outcome=Outcome.UNKNOWN)
+
+    async def after(self, operation: str) -> None:
+        chance, weather = self._chance, self._chance.weather
+        slow = chance.happens(weather.slow)
+        most = 0.5 if operation in self._WRITES else weather.slow_reads_s
+        await self._pass(f"{operation} >", chance.dice.uniform(0.0002, most if slow else 0.002), pausable=True)
+        if chance.happens(weather.store_unknown):
+            raise StoreUnavailable(outcome=Outcome.UNKNOWN)
+
+    def commit(self, operation: str, tables: Sequence[str]) -> Commit:
+        chance, dice = self._chance, self._chance.dice
+        if chance.happens(chance.weather.store_late):
+            if dice.random() < 0.25:
+                return Commit(((),) * len(tables), acked=False, lost=True)
+            now = tuple(tuple(dice.sample(EVERYWHERE, dice.choice([0, 0, 1, 1, 2, 3]))) for _ in tables)
+            return Commit(now, acked=False)
+        if chance.happens(chance.weather.lagging_replica):
+            away = dice.choice(EVERYWHERE)
+            return Commit((tuple(replica for replica in EVERYWHERE if replica != away),) * len(tables))
+        return Commit((EVERYWHERE,) * len(tables))
+
+    def later(self, apply: Callable[[], None]) -> None:
+        def arrive() -> None:
+            self._chance.late -= 1
+            apply()
+
+        self._chance.late += 1
+        dice = self._chance.dice
+        self._chance.loop.call_later(dice.uniform(0.0, dice.choice([0.1, 3.0, self._chance.weather.late_s])), arrive)
+
+    def asked(self, operation: str) -> tuple[int, ...]:
+        away = self._chance.dice.randrange(3)
+        return tuple(replica for replica in EVERYWHERE if replica != away)
+
+
+class CacheFaults(_Hooked, CacheHooks):
+    async def before(self, operation: str, node: str) -> None:
+        chance, weather = self._chance, self._chance.weather
+        slow = chance.happens(weather.slow)
+        # Longer than the adapter's time-out nobody waits.
+        await self._pass(f"{operation} {node} <", chance.dice.uniform(0.0001, 0.2 if slow else 0.001), pausable=False)
+        if chance.happens(weather.cache_refuses):
+            raise CacheUnavailable
+
+    async def after(self, operation: str, node: str) -> None:
+        chance, weather = self._chance, self._chance.weather
+        slow = chance.happens(weather.slow)
+        await self._pass(f"{operation} {node} >", chance.dice.uniform(0.0001, 0.2 if slow else 0.001), pausable=True)
+        if chance.happens(weather.cache_silent):
+            raise CacheUnavailable(outcome=Outcome.UNKNOWN)
+
+    def rings(self) -> bool:
+        return self._process.alive and self._chance.dice.random() < 0.8
