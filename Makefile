@@ -54,7 +54,8 @@ unit: $(GENERATED)  ## unit and architecture tests: memory adapters, fake clock
 	$(PYTEST) tests/unit tests/architecture $(ARGS)
 
 simulate: $(GENERATED)  ## SEEDS histories in virtual time, with faults, against an oracle; a failing seed replays exactly
-	$(PYTEST) tests/simulation --seeds $(SEEDS) $(ARGS)
+	$(RUN) tests.simulation.run --seeds $(SEEDS)
+	$(PYTEST) tests/simulation $(ARGS)
 
 conformance: $(GENERATED)  ## one suite for each contract, against memory and the real engines
 	$(PYTEST) tests/conformance $(ARGS)
