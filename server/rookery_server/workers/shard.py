@@ -175,6 +175,9 @@ class ShardAtWork:
             await self._recovery.run()
         except (StoreUnavailable, CacheUnavailable) as error:
             log.info("recovery of shard %d waits: %s", self.shard, error)
+        except Exception:
+            # A bug of ours: W stays where it is, and the next look begins anew.
+            log.exception("recovery of shard %d failed", self.shard)
 
     async def audit(self) -> None:
         """Audits the windows that are due; what is missing is opened and applied in place."""

@@ -429,3 +429,24 @@ async def test_claim_C9_a_repeated_event_of_a_deleted_tweet_holds_nothing(world:
     world.commit(Event(world.mint(), EventKind.POST, AUTHOR, tweet, ids.write_timestamp_us(tweet), repeat=True))
     await world.time.advance(10)
     assert world.time.now_ms() - world.claim(AUTHOR) < 8_000
+
+
+async def test_a_bug_in_a_recovery_holds_w_and_the_next_one_begins_anew(world: World) -> None:
+    crowd(world, 1)
+    await world.start()
+    await world.time.advance(10)
+    failing = True
+
+    async def bug(what: str) -> None:
+        if what == "read_node_marks" and failing:
+            raise ZeroDivisionError
+
+    world.cache.hook = bug
+    world.cache.node(1).cut()
+    tweet = world.post(AUTHOR)
+    await world.time.advance(20)
+    assert world.claim(AUTHOR) < ids.time_ms(tweet)
+    failing = False
+    await world.time.advance(20)
+    assert world.cache.home(1) == [tweet]
+    assert world.claim(AUTHOR) > ids.time_ms(tweet)
