@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CapReached, StoreUnavailable
 from rookery_server.domain.frames import unframe
-from rookery_server.domain.limits import MAX_ROUNDS
+from rookery_server.domain.limits import MAX_ROUNDS, PAGE_DEFAULT
 from rookery_server.domain.merge import Part
 from rookery_server.domain.models import Tweet
 from rookery_server.domain.rules import Hidden, hidden_from_home
@@ -52,11 +52,13 @@ class Filling:
         for round_ in range(MAX_ROUNDS):
             if round_ and self._clock.monotonic() >= until:
                 break
+            # After a round that dropped some, more are looked at than are missing: tweets are often deleted in rows.
+            ahead = max(self._missing(page), PAGE_DEFAULT) if round_ else self._missing(page)
             try:
                 if not pending:
-                    part = await self._reading.slice(page.below, self._missing(page))
+                    part = await self._reading.slice(page.below, ahead)
                     pending = tuple(id_ for id_ in part.ids if id_ >= floor)
-                pending = await self._take(page, pending)
+                pending = await self._take(page, pending[:ahead]) + pending[ahead:]
             except (StoreUnavailable, CapReached) as error:
                 page.cut = isinstance(error, StoreUnavailable)
                 if not page.bodies:
@@ -77,21 +79,22 @@ class Filling:
 
     def _note_floor(self, page: Filled, part: Part, floor: int) -> None:
         """All ids of the part were considered: the page has come down to where the part, or the call, ends."""
-        page.below = min(page.below, max(part.floor, floor)) if max(part.floor, floor) else page.below
+        page.below = min(page.below, max(part.floor, floor))
         page.done = part.floor <= floor
         page.end = part.floor == 0 and not any(id_ < floor for id_ in part.ids)
 
-    async def _take(self, page: Filled, pending: tuple[int, ...]) -> tuple[int, ...]:
-        """Considers as many as are missing; returns what was not considered yet."""
-        now, later = pending[: self._missing(page)], pending[self._missing(page) :]
-        hydrated = await self._hydration.bodies(now, self._reading.bypass)
-        for at, id_ in enumerate(now):
+    async def _take(self, page: Filled, ids: tuple[int, ...]) -> tuple[int, ...]:
+        """Considers `ids` until the page is full; returns what was not considered."""
+        hydrated = await self._hydration.bodies(ids, self._reading.bypass)
+        for at, id_ in enumerate(ids):
+            if not self._missing(page):
+                return ids[at:]
             if id_ in hydrated.unread:
                 page.cut = True
-                return now[at:] + later
+                return ids[at:]
             self._judge(page, hydrated.bodies.get(id_))
             page.below = id_
-        return later
+        return ()
 
     def _judge(self, page: Filled, framed: bytes | None) -> None:
         if framed is None:

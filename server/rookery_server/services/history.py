@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from rookery_server.domain.limits import PAGE_DEFAULT
 from rookery_server.domain.merge import Part
 from rookery_server.services.authors import WHOLE_LIST, GatheredAuthors
 from rookery_server.services.bounded import Slots
 from rookery_server.services.claims import Snapshot
 from rookery_server.services.pages import PageSource
+
+_ROWS = PAGE_DEFAULT
+"""The least one read fetches: a page that lacks one tweet would otherwise go on row by row."""
 
 
 class History:
@@ -35,7 +39,7 @@ class History:
         async with self._slots.take():
             gathered = self._gathered or await self._begin()
             while (merged := gathered.merge(below, want)).blocked:
-                await gathered.deepen(merged.blocked, below, want)
+                await gathered.deepen(merged.blocked, below, max(want, _ROWS))
             return merged.part
 
     async def _begin(self) -> GatheredAuthors:

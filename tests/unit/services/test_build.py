@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rookery_server.domain import ids
-from rookery_server.domain.errors import CapReached, InvalidArgument, StoreUnavailable
+from rookery_server.domain.errors import CapReached, InvalidArgument, NotFound, StoreUnavailable
 from rookery_server.domain.limits import (
     AUTHOR_KEPT,
     BUILD_STORE_WITHIN_S,
@@ -338,7 +338,7 @@ async def test_build_B13_a_page_of_dropped_tweets_reaches_older_ones(world: Worl
 
 async def test_build_B13_a_short_page_has_a_cursor(world: World) -> None:
     alice, bob = await _pair(world)
-    posts = await _posts(world, bob, 5 * MAX_ROUNDS)
+    posts = await _posts(world, bob, (PAGE_DEFAULT + 1) * MAX_ROUNDS)
     for gone in posts[1:]:
         await world.tweets.delete(world.call(bob), gone)
     page = await world.page(alice, 1)
@@ -605,6 +605,46 @@ async def test_build_B17_nothing_cached_is_unavailable(world: World) -> None:
 
 
 # --- removals on pages --------------------------------------------------------------------------------------------
+
+
+async def test_removal_R1_a_change_of_edges_takes_the_list_its_meta_and_a_builders_token(world: World) -> None:
+    alice, bob = await _pair(world)
+    await world.page(alice)
+    await world.unfollow(alice, bob)
+    assert alice not in world.cache.homes
+    assert alice not in world.cache.built_under
+    world.cache.homes[alice] = [-1]
+    await world.follow(alice, bob)
+    assert alice not in world.cache.homes
+    assert world.cache.relations[alice] == (world.store.edges_of[alice][bob].version_us, None)
+
+
+async def test_removal_R11_a_server_keeps_no_copies_of_its_own(world: World) -> None:
+    alice, bob = await _pair(world)
+    tweet = await world.post(bob)
+    await world.work()
+    for _ in range(2):
+        assert (await world.page(alice)).tweet_ids == (tweet,)
+        assert await world.tweets.get(world.call(alice), tweet)
+    # Another server deletes and unfollows: nothing but store and cache tells this one.
+    home, tweets = world.home, world.tweets
+    world.serve()
+    await world.tweets.delete(world.call(bob), tweet)
+    with pytest.raises(NotFound):
+        await tweets.get(world.call(alice), tweet)
+    assert (await home.page(world.call(alice), 20)).tweet_ids == ()
+
+
+async def test_build_B12_a_page_that_lacks_one_is_not_read_row_by_row(world: World) -> None:
+    alice, bob = await _pair(world)
+    posts = await _posts(world, bob, 40)
+    for gone in posts[20:39]:
+        await world.tweets.delete(world.call(bob), gone)
+    world.cache.down.update(world.cache.nodes)
+    world.store.calls.clear()
+    page = await world.page(alice, 2)
+    assert page.tweet_ids == (posts[39], posts[19])
+    assert world.store.calls.count("user_tweet_ids") <= 4  # two authors, two reads each
 
 
 async def test_removal_R2_a_loader_does_not_store_over_a_later_stub(world: World) -> None:
