@@ -132,9 +132,10 @@ async def test_a_token_lives_a_minute_whatever_is_read_or_pushed(
 # --- building ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_list_under_build_is_missing(cache: Cache, clock: ManualClock) -> None:
+async def test_a_list_under_build_is_missing(subject: Subject, cache: Cache, clock: ManualClock) -> None:
     await build_home(cache, USER, [clock.tweet()], whole=True)
     await begun_home(cache, USER)
+    assert subject.left_s(keys.home_meta(USER)) is None
     await cache.deliver(clock.tweet(), [USER], await cache.open_links(), False)
     read = await cache.read_home(USER, 0, 10)
     assert (read.exists, read.ids, read.whole, read.built_under) == (False, (), False, None)
