@@ -55,6 +55,11 @@ class Installation:
             **(settings or {}),
         }
 
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What every process of it is told, by environment name."""
+        return self._settings
+
     def migrate(self) -> str:
         """Runs `rookery migrate`; returns what it said.  Raises LocalClusterError."""
         done = subprocess.run(

@@ -1,0 +1,237 @@
+"""A process killed after each await of post, delete, build, apply and claim, one by one, on real engines.
+
+Each test counts up: the n-th process dies right after the n-th awaited call of the operation was answered, until one
+gets through.  The client repeats with the same request id on a server that is well; a worker that is well takes over.
+All the while readers scroll, and in the end nothing is lost, doubled or wrong: docs/faults.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from rookery import Client, errors
+from rookery_server.dev.installation import Installation
+from rookery_server.dev.stack import Stack
+from rookery_server.dev.state import StackSpec
+from tests.support.engines import SpecialStacks
+from tests.support.fail_points import Failing, FailingProcesses
+from tests.support.witness import PATIENT_S, Witness
+
+SETTINGS = {
+    "ROOKERY_OUTBOX__SHARDS": "1",  # one lease: whoever works has it
+    "ROOKERY_WORK__FOLLOWER_PAGE": "2",  # five followers are three pages
+    "ROOKERY_OUTBOX__AUDIT_AGES_S": "2,8,20,40",
+}
+APPLY = ("user_tweet", "place_author", "followers", "deliver", "read", "advance", "save_progress")
+CLAIM = ("take_lease shard", "load_progress", "read", "read_node_marks", "adopt_empty", "advance", "save_progress")
+ENOUGH = 60
+"""More awaits than any of these operations has: a count that gets here would never end."""
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@dataclass(slots=True)
+class Ground:
+    """One server and one worker that are well; others are started to fail."""
+
+    stack: Stack
+    forks: FailingProcesses
+    client: Client
+    worker: Failing
+
+
+@pytest.fixture(scope="module")
+def special_stack(special_stacks: SpecialStacks) -> Iterator[Stack]:
+    """Its own: workers of two keyspaces must not share a cache."""
+    with special_stacks(StackSpec(name="points", durable=False, throwaway=True)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def forks(special_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailingProcesses]:
+    installation = Installation(special_stack, settings=SETTINGS)
+    installation.migrate()
+    with FailingProcesses(tmp_path_factory.mktemp("points"), installation.settings) as forks:
+        yield forks
+
+
+@pytest.fixture(scope="module")
+async def ground(special_stack: Stack, forks: FailingProcesses) -> AsyncIterator[Ground]:
+    server, worker = await forks.server(), await forks.worker()
+    async with Client(server.target, connections=2) as client:
+        yield Ground(special_stack, forks, client, worker)
+
+
+@pytest.fixture
+def witness(ground: Ground, unique: str) -> Witness:
+    return Witness(ground.client, unique)
+
+
+@asynccontextmanager
+async def failing_server(ground: Ground, at: int, **point: object) -> AsyncIterator[tuple[Failing, Client]]:
+    server = await ground.forks.server(at=at, **point)
+    async with Client(server.target) as client:
+        yield server, client
+    if server.alive:
+        await server.kill()
+
+
+async def author_with_followers(witness: Witness, followers: int) -> int:
+    author = await witness.person()
+    for _ in range(followers):
+        await witness.person(author, watched=True)
+    for reader in witness.readers:  # lists that exist are what deliveries go to
+        await witness.client.acting_as(reader).home_page()
+    return author
+
+
+async def test_a_server_killed_after_each_await_of_a_post(ground: Ground, witness: Witness) -> None:
+    author, killed_after = await author_with_followers(witness, 2), []
+    async with witness.watching():
+        for at in range(1, ENOUGH):
+            async with failing_server(ground, at) as (server, client):
+                await witness.post(author, client)
+                if server.alive:
+                    break
+                killed_after.append(server.trace()[-1])
+        await witness.shows(witness.posts[-1])
+    assert killed_after == ["get_users", "claim_request", "post", "post_own"]
+    await witness.judge()
+
+
+async def test_a_server_killed_after_the_commit_and_before_the_reply(ground: Ground, witness: Witness) -> None:
+    author = await author_with_followers(witness, 2)
+    async with witness.watching(), failing_server(ground, 1, methods=["post"]) as (server, client):
+        request_id = "00000000-0000-4000-8000-000000000001"
+        with pytest.raises(errors.RookeryError) as lost:
+            await client.acting_as(author).create_tweet("once", request_id=request_id, timeout_s=PATIENT_S)
+        assert lost.value.outcome == "unknown"
+        assert not server.alive
+        committed = [tweet.id async for tweet in ground.client.user_timeline(author)]
+        reply = await ground.client.acting_as(author).create_tweet("once", request_id=request_id, timeout_s=PATIENT_S)
+        assert [reply.tweet.id] == committed
+    for reader in witness.readers:
+        assert [tweet.id async for tweet in ground.client.acting_as(reader).home_timeline()] == committed
+
+
+async def test_a_server_killed_after_each_await_of_a_delete(ground: Ground, witness: Witness) -> None:
+    author, killed_after = await author_with_followers(witness, 2), []
+    async with witness.watching():
+        for at in range(1, ENOUGH):
+            kept, gone = await witness.post(author), await witness.post(author)
+            await witness.shows(kept)
+            async with failing_server(ground, at) as (server, client):
+                await witness.delete(gone, client)
+                with pytest.raises(errors.NotFound):
+                    await ground.client.get_tweet(gone.id)
+                if server.alive:
+                    break
+                killed_after.append(server.trace()[-1])
+    assert killed_after == ["get_tweets", "user_tweet", "delete", "mark_deleted"]
+    await witness.judge()
+
+
+async def test_a_server_killed_after_each_await_of_a_build(ground: Ground, witness: Witness) -> None:
+    """Cold every time: a new reader of new authors, whose own lists have to be loaded too."""
+    killed_after: list[str] = []
+    async with witness.watching():
+        for at in range(1, ENOUGH):
+            authors = [await witness.person() for _ in range(2)]
+            for author in authors * 3:
+                await witness.post(author)
+            reader = await witness.person(*authors)
+            async with failing_server(ground, at) as (server, client):
+                try:
+                    page = await client.acting_as(reader).home_page(page_size=5, timeout_s=PATIENT_S)
+                    assert [tweet.id for tweet in page.tweets] == [post.id for post in witness.posts[:-6:-1]]
+                except errors.Unavailable:
+                    await server.died()
+                if server.alive:
+                    break
+                killed_after.append(server.trace()[-1])
+            witness.readers.append(reader)
+            await witness.post(authors[0])
+    print(f"\nbuild: killed after {killed_after}")  # noqa: T201
+    assert {"read_home", "begin_home", "following", "begin_author", "finish_author", "finish_home"} <= {*killed_after}
+    await witness.judge()
+
+
+async def next_holder(ground: Ground, **point: object) -> None:
+    """Another worker takes over in order."""
+    successor = await ground.forks.worker(**point)
+    await ground.worker.stop()
+    ground.worker = successor
+
+
+async def test_a_worker_killed_after_each_await_of_applying_a_post(ground: Ground, witness: Witness) -> None:
+    """Each dying worker is succeeded by the one that will die one await later, once it has applied what is left."""
+    author, took = await author_with_followers(witness, 5), []
+    async with witness.watching():
+        for at in itertools.count(1):
+            assert at < ENOUGH
+            await next_holder(ground, at=at, methods=APPLY, opens="user_tweet", armed=False)
+            before = await witness.post(author)
+            await witness.shows(before)  # it holds the shard
+            ground.worker.arm()
+            standby = await ground.forks.worker()
+            dying, ground.worker, began = ground.worker, standby, time.monotonic()
+            post = await witness.post(author)
+            await dying.died()
+            await witness.shows(post)
+            took.append(time.monotonic() - began)
+            if dying.trace()[-1] == "save_progress":
+                break
+    print(f"\napply: killed after {dying.trace()}, shown everywhere {min(took):.1f} to {max(took):.1f} s later")  # noqa: T201
+    assert dying.trace().count("deliver") == 3
+    await witness.judge()
+
+
+async def test_a_worker_killed_after_each_await_of_a_claim(ground: Ground, witness: Witness) -> None:
+    """A succession of workers, each of which dies one await further into taking over what the one before left."""
+    author = await author_with_followers(witness, 3)
+    async with witness.watching():
+        for at in itertools.count(1):
+            assert at < ENOUGH
+            dying = await ground.forks.worker(at=at, methods=CLAIM, opens="take_lease shard")
+            await ground.worker.kill()
+            await witness.post(author)
+            await dying.died()
+            ground.worker = dying
+            if dying.trace()[-1] == "save_progress":
+                break
+        ground.worker = await ground.forks.worker()
+        await witness.shows(witness.posts[-1])
+    print(f"\nclaim: killed after {dying.trace()}")  # noqa: T201
+    assert dying.trace()[0] == "take_lease shard"
+    assert {"load_progress", "read_node_marks", "read", "advance"} <= {*dying.trace()}
+    await witness.judge()
+
+
+async def test_a_batch_that_commits_late_is_delivered_in_its_place(ground: Ground, witness: Witness) -> None:
+    """Later than any poll reads back: only the audit of its minute finds it."""
+    author = await author_with_followers(witness, 2)
+    server = await ground.forks.server(late="post_batch", late_s=15.0)
+    async with witness.watching(), Client(server.target) as client:
+        first = await witness.post(author)
+        with pytest.raises(errors.Unavailable) as unknown:
+            await client.acting_as(author).create_tweet("late", timeout_s=1.0)
+        assert unknown.value.outcome == "unknown"
+        assert [tweet.id async for tweet in ground.client.user_timeline(author)] == [first.id]
+        last = await witness.post(author)
+        await witness.shows(last)
+        began = time.monotonic()
+        for reader in witness.readers:
+            shown: list[str] = []
+            async with asyncio.timeout(150):
+                while len(shown) < 3:
+                    shown = [tweet.text async for tweet in ground.client.acting_as(reader).home_timeline()]
+                    await asyncio.sleep(0.2)  # the poll of the condition waited for
+            assert shown == [last.text, "late", first.text]
+    print(f"\nlate batch: on both homes {time.monotonic() - began:.1f} s after the post")  # noqa: T201
