@@ -181,6 +181,7 @@ def _cancel_code(call: Incoming, on: Surroundings) -> str:
 
 def _count(method: Method, next_: Step, on: Surroundings) -> Step:
     bound = on.metrics.rpc(method.label)
+    unknown = on.metrics.unknown_outcomes(_snake(method.name), "cassandra") if method.writes else None
 
     async def count(call: Incoming) -> bytes:
         bound.started.inc()
@@ -194,6 +195,8 @@ def _count(method: Method, next_: Step, on: Surroundings) -> Step:
             return reply
         except Refused as refused:
             code = refused.refusal.code.name
+            if unknown is not None and refused.refusal.outcome == Outcome.UNKNOWN.value:
+                unknown.inc()
             raise
         except asyncio.CancelledError:
             code = _cancel_code(call, on)
@@ -204,6 +207,11 @@ def _count(method: Method, next_: Step, on: Surroundings) -> Step:
             bound.handling.observe(on.clock.monotonic() - call.started)
 
     return count
+
+
+def _snake(name: str) -> str:
+    """`CreateTweet` as the label `create_tweet`."""
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).removeprefix("_")
 
 
 def refuse(context: incoming.Context, refusal: Refusal) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rookery_server.cache.interface import Cache, HomeRead, Link
 from rookery_server.domain.clock import Clock
-from rookery_server.domain.errors import CacheUnavailable
+from rookery_server.domain.errors import CacheUnavailable, CapReached, Unavailable
 from rookery_server.domain.limits import (
     BUILD_STORE_WITHIN_S,
     BUILDS_PER_PROCESS,
@@ -24,6 +24,7 @@ from rookery_server.services.bounded import Slots
 from rookery_server.services.claims import ClaimTracker, Snapshot
 from rookery_server.services.coalesced import Coalesced
 from rookery_server.services.relations import followees_of, keep_relations, relations_of
+from rookery_server.services.witness import SILENT, Witness
 from rookery_server.store.interface import Store
 
 
@@ -46,8 +47,17 @@ def usable(read: HomeRead, relations: Relations) -> bool:
 class Builds:
     """One build per user at a time in this process; whoever comes meanwhile gets the next look."""
 
-    def __init__(self, store: Store, cache: Cache, clock: Clock, new_id: Callable[[], int], claims: ClaimTracker):
+    def __init__(
+        self,
+        store: Store,
+        cache: Cache,
+        clock: Clock,
+        new_id: Callable[[], int],
+        claims: ClaimTracker,
+        witness: Witness = SILENT,
+    ):
         self._store, self._cache, self._clock, self._new_id, self._claims = store, cache, clock, new_id, claims
+        self._witness = witness
         self._slots = Slots(BUILDS_PER_PROCESS, SLOT_WAIT_S)
         self._running: Coalesced[Built] = Coalesced(self._load)
 
@@ -59,11 +69,26 @@ class Builds:
     async def _load(self, user_ids: tuple[int, ...]) -> Mapping[int, Built]:
         built: dict[int, Built] = {}
         for user_id in user_ids:
-            async with self._slots.take():
-                result = await self._build_unless_there(user_id)
+            result = await self._watched(user_id)
             if result is not None:
                 built[user_id] = result
         return built
+
+    async def _watched(self, user_id: int) -> Built | None:
+        """A build in its slot, and what became of it for whoever counts."""
+        try:
+            async with self._slots.take():
+                self._witness.building(1)
+                try:
+                    return await self._build_unless_there(user_id)
+                finally:
+                    self._witness.building(-1)
+        except CapReached:
+            self._witness.built("capped")
+            raise
+        except Unavailable:
+            self._witness.built("failed")
+            raise
 
     async def _build_unless_there(self, user_id: int) -> Built | None:
         seen = await self._cache.read_home(user_id, 0, 1)
@@ -81,6 +106,8 @@ class Builds:
         stored = False
         if link is not None and self._may_store(started, snapshot, gathered, link):
             stored = await self._finish(user_id, token, part, relations, link)
+        self._witness.built("stored" if stored else "served")
+        self._witness.build_time("relations" if seen.exists else "absent", self._clock.monotonic() - started)
         return Built(part, relations, followees_of(edges), gathered.complete_through_ms(snapshot), stored)
 
     async def _gather(self, user_id: int, edges: tuple[Edge, ...]) -> tuple[GatheredAuthors, Part]:

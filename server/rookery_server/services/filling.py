@@ -32,6 +32,7 @@ class Filled:
     done: bool = False
     end: bool = False
     cut: bool = False
+    rounds: int = 0
 
 
 class Filling:
@@ -54,6 +55,7 @@ class Filling:
                 break
             # After a round that dropped some, more are looked at than are missing: tweets are often deleted in rows.
             ahead = max(self._missing(page), PAGE_DEFAULT) if round_ else self._missing(page)
+            page.rounds = round_ + 1
             try:
                 if not pending:
                     part = await self._reading.slice(page.below, ahead)

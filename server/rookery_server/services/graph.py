@@ -28,6 +28,7 @@ from rookery_server.services.calls import Call
 from rookery_server.services.quotas import Quota, Quotas
 from rookery_server.services.tokens import edge_token
 from rookery_server.services.users import KnownUsers
+from rookery_server.services.witness import SILENT, Witness
 from rookery_server.services.writes import StartedWrites
 from rookery_server.store.interface import GraphStore, Store
 
@@ -75,9 +76,10 @@ class Graph:
         users: KnownUsers,
         quotas: Quotas,
         writes: StartedWrites,
+        witness: Witness = SILENT,
     ):
         self._store, self._cache, self._clock, self._new_id = store, cache, clock, new_id
-        self._users, self._quotas, self._writes = users, quotas, writes
+        self._users, self._quotas, self._writes, self._witness = users, quotas, writes, witness
 
     # --- changes ----------------------------------------------------------------------------------------------
 
@@ -122,6 +124,8 @@ class Graph:
         event = await self._writes.attempt(call, draft, lambda event: self._store.write_edge(edge, event))
         # Place for blocks: Follow reads both block rows again here, before its ack.
         settled = await self._cache.stub_relations(follower_id, version)
+        if not on:
+            self._witness.removal("unfollow", settled)
         self._cache.ring(events.shard_of(follower_id, self._store.shards), events.encode(event))
         return EdgeChanged(settled, edge_token(follower_id, followee_id, ids.time_ms(event.id)))
 

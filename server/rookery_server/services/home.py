@@ -35,6 +35,7 @@ from rookery_server.services.pages import PageInfo, PageSource, TimelinePage
 from rookery_server.services.reading import BuiltSource, ListSource, Reading, first_count
 from rookery_server.services.relations import followees_of, keep_relations, relations_of
 from rookery_server.services.tokens import named_author, named_tweets, speaks_of_relations
+from rookery_server.services.witness import SILENT, Witness
 from rookery_server.store.interface import Store
 
 _LOOKS = 3
@@ -68,10 +69,11 @@ class HomeTimelines:
         codec: TweetCodec,
         hydration: Hydration,
         claims: ClaimTracker,
+        witness: Witness = SILENT,
     ):
         self._store, self._cache, self._clock, self._new_id, self._codec = store, cache, clock, new_id, codec
-        self._hydration, self._claims = hydration, claims
-        self._builds = Builds(store, cache, clock, new_id, claims)
+        self._hydration, self._claims, self._witness = hydration, claims, witness
+        self._builds = Builds(store, cache, clock, new_id, claims, witness)
         self._merges = Slots(MERGES_PER_PROCESS, SLOT_WAIT_S)
 
     async def page(
@@ -99,6 +101,7 @@ class HomeTimelines:
         try:
             reading = await self._look(user_id, span, size)
         except CacheUnavailable:
+            self._witness.cache("timeline", "error")
             reading = await self._merge(user_id, None)
         except (CapReached, IdsRefused):
             reading = await self._merge(user_id, await self._claims.snapshot())
@@ -125,8 +128,10 @@ class HomeTimelines:
         """None: there is no list that stands for the relations as they are."""
         read = await self._cache.read_home(user_id, start, count)
         if not read.exists:
+            self._witness.cache("timeline", "absent")
             return None
         relations, unproven = read.relations.relations, False
+        self._witness.cache("relation", "absent" if relations is None else "hit")
         if relations is None:
             try:
                 relations = relations_of(await self._store.following(user_id))
@@ -135,7 +140,9 @@ class HomeTimelines:
                 # Without a quorum nobody can tell what was removed: the cached page, and it says so (B17).
                 relations, unproven = Relations(read.built_under or 0), True
         if not usable(read, relations):
+            self._witness.cache("timeline", "old_version")
             return None
+        self._witness.cache("timeline", "hit")
         source = ListSource(self._cache, user_id, snapshot, read, start, count)
         viewer = Viewer(user_id, relations)
         history = self._history(user_id, None, _lists(snapshot))
@@ -198,15 +205,17 @@ class HomeTimelines:
         self, position: PageCursor | NewerCursor | None, span: _Span, reading: Reading, page: Filled
     ) -> TimelinePage:
         complete_through_ms = reading.complete_through_ms()
-        too_old = complete_through_ms < self._clock.now_ms() - DEGRADED_AFTER_MS
+        age_ms = self._clock.now_ms() - complete_through_ms
         info = PageInfo(
             reading.source(),
             page.end,
             complete_through_ms,
-            degraded=reading.cache_away or too_old,
+            degraded=reading.cache_away or age_ms > DEGRADED_AFTER_MS,
             stale=reading.unproven or page.cut,
             hidden=page.hidden,
         )
+        flag = "stale" if info.stale else "degraded" if info.degraded else "none"
+        self._witness.page(info.source.value, flag, page.rounds, age_ms / 1000)
         return TimelinePage(
             tuple(page.bodies),
             tuple(tweet.id for tweet in page.tweets),

@@ -9,6 +9,7 @@ from rookery_server.cache.interface import Bodies
 from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
 from rookery_server.domain.frames import frame
 from rookery_server.services.coalesced import Coalesced
+from rookery_server.services.witness import SILENT, Witness
 from rookery_server.store.interface import TweetStore
 
 
@@ -29,8 +30,8 @@ class Hydrated:
 class Hydration:
     """Bodies of many tweets in one batch; misses are read once for all who ask at a time."""
 
-    def __init__(self, store: TweetStore, cache: Bodies):
-        self._store, self._cache = store, cache
+    def __init__(self, store: TweetStore, cache: Bodies, witness: Witness = SILENT):
+        self._store, self._cache, self._witness = store, cache, witness
         self._truth: Coalesced[bytes] = Coalesced(self._load)
 
     async def bodies(self, tweet_ids: Sequence[int], bypass: Collection[int] = ()) -> Hydrated:
@@ -48,9 +49,13 @@ class Hydration:
         if not tweet_ids:
             return {}
         try:
-            return await self._cache.get_bodies(tweet_ids)
+            found = await self._cache.get_bodies(tweet_ids)
         except CacheUnavailable:
+            self._witness.cache("tweet", "error", len(tweet_ids))
             return {}
+        self._witness.cache("tweet", "hit", len(found))
+        self._witness.cache("tweet", "absent", len(tweet_ids) - len(found))
+        return found
 
     async def _load(self, tweet_ids: tuple[int, ...]) -> dict[int, bytes]:
         mark = self._cache.fill_mark()

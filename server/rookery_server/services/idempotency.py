@@ -12,7 +12,9 @@ from typing import Any, Generic, TypeVar
 
 from rookery_server.domain.errors import InvalidArgument, RequestIdReused, Violation
 from rookery_server.domain.limits import ACKED_REQUESTS_KEPT
+from rookery_server.services.witness import SILENT, Witness
 from rookery_server.services.writes import StartedWrites
+from rookery_server.store.interface import RequestClaim
 
 T = TypeVar("T")
 Key = tuple[int, str]
@@ -40,21 +42,33 @@ class Repeats(Generic[T]):
     A repeat joins the attempt under way, so a thousand copies of one request are one write.
     """
 
-    def __init__(self, writes: StartedWrites):
-        self._writes = writes
+    def __init__(self, writes: StartedWrites, method: str = "", witness: Witness = SILENT):
+        """`method`: whose requests these are, for the witness."""
+        self._writes, self._method, self._witness = writes, method, witness
         self._running: dict[Key, tuple[bytes, asyncio.Task[T]]] = {}
         self._acked: OrderedDict[Key, None] = OrderedDict()
 
     async def run(self, key: Key, content: bytes, write: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of the attempt under way, or of a new one.  Raises RequestIdReused for other content."""
         running = self._running.get(key)
+        joins = running is not None
         if running is None:
             running = (content, self._writes.start(write()))
             self._running[key] = running
             running[1].add_done_callback(lambda task: self._ended(key, task))
         if running[0] != content:
+            self._witness.request(self._method, "conflict")
             raise RequestIdReused("this request id was used with other content")
+        if joins:
+            self._witness.request(self._method, "replay")
         return await asyncio.shield(running[1])
+
+    def claimed(self, claim: RequestClaim, content: bytes) -> None:
+        """Says what a claim's answer means.  Raises RequestIdReused for other content."""
+        if claim.content_hash != content:
+            self._witness.request(self._method, "conflict")
+            raise RequestIdReused("this request id was used with other content")
+        self._witness.request(self._method, "new" if claim.fresh else "replay")
 
     def was_acked(self, key: Key) -> bool:
         """Whether this server acked it lately: then its event is known to be in the log."""

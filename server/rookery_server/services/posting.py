@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rookery_server.cache.interface import Cache
 from rookery_server.domain import events, ids
 from rookery_server.domain.clock import Clock
-from rookery_server.domain.errors import CacheUnavailable, InvalidArgument, NotFound, RequestIdReused, Violation
+from rookery_server.domain.errors import CacheUnavailable, InvalidArgument, NotFound, Violation
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.frames import frame, unframe
 from rookery_server.domain.limits import FILL_MAX_AGE_S, MEDIA_REFERENCES
@@ -24,6 +24,7 @@ from rookery_server.services.media import check_media
 from rookery_server.services.quotas import Quota, Quotas
 from rookery_server.services.tokens import tweet_token
 from rookery_server.services.users import KnownUsers
+from rookery_server.services.witness import SILENT, Witness
 from rookery_server.services.writes import StartedWrites
 from rookery_server.store.interface import Store, TweetRow
 
@@ -72,10 +73,11 @@ class Posting:
         users: KnownUsers,
         quotas: Quotas,
         writes: StartedWrites,
+        witness: Witness = SILENT,
     ):
         self._store, self._cache, self._clock, self._new_id, self._codec = store, cache, clock, new_id, codec
         self._hydration, self._users, self._quotas, self._writes = hydration, users, quotas, writes
-        self._repeats: Repeats[Posted] = Repeats(writes)
+        self._repeats: Repeats[Posted] = Repeats(writes, "CreateTweet", witness)
 
     async def create(self, call: Call, draft: Draft, request_id: str) -> Posted:
         plan = _planned(draft)
@@ -88,8 +90,7 @@ class Posting:
 
     async def _claimed(self, call: Call, plan: _Plan, key: tuple[int, str], content: bytes) -> Posted:
         claim = await self._store.claim_request(*key, content, self._new_id())
-        if claim.content_hash != content:
-            raise RequestIdReused("this request id was used with other content")
+        self._repeats.claimed(claim, content)
         if claim.fresh:
             return await self._post(call, plan, claim.result_id, repeat=False)
         row = (await self._store.get_tweets([claim.result_id])).get(claim.result_id)

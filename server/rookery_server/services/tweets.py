@@ -21,6 +21,7 @@ from rookery_server.services.posting import Draft, Posted, Posting
 from rookery_server.services.quotas import Quotas
 from rookery_server.services.tokens import named_tweets, tweet_token
 from rookery_server.services.users import KnownUsers
+from rookery_server.services.witness import SILENT, Witness
 from rookery_server.services.writes import StartedWrites
 from rookery_server.store.interface import Store, TweetRow
 
@@ -47,10 +48,11 @@ class Tweets:
         users: KnownUsers,
         quotas: Quotas,
         writes: StartedWrites,
+        witness: Witness = SILENT,
     ):
         self._store, self._cache, self._clock, self._new_id, self._codec = store, cache, clock, new_id, codec
-        self._hydration, self._writes = hydration, writes
-        self._posting = Posting(store, cache, clock, new_id, codec, hydration, users, quotas, writes)
+        self._hydration, self._writes, self._witness = hydration, writes, witness
+        self._posting = Posting(store, cache, clock, new_id, codec, hydration, users, quotas, writes, witness)
 
     async def create(self, call: Call, draft: Draft, request_id: str = "") -> Posted:
         """Posts as the caller.  Durable, and its delivery with it, when this returns.
@@ -81,6 +83,7 @@ class Tweets:
             # the truth until everything up to now is applied.
             event_ms = self._clock.now_ms()
         settled = await self._cache.mark_deleted(row.tweet_id)
+        self._witness.removal("delete", settled)
         return Removed(settled, tweet_token(row.author_id, row.tweet_id, event_ms))
 
     async def _write_removal(self, call: Call, row: TweetRow, old_version_us: int) -> Event:

@@ -16,8 +16,9 @@ from rookery_server.domain.usernames import Username, parse_username, username_k
 from rookery_server.services.batches import checked_batch, checked_id
 from rookery_server.services.calls import Call
 from rookery_server.services.idempotency import checked_request_id, content_hash
+from rookery_server.services.witness import SILENT, Witness
 from rookery_server.services.writes import StartedWrites
-from rookery_server.store.interface import NameClaim, Store, UserStore
+from rookery_server.store.interface import NameClaim, RequestClaim, Store, UserStore
 
 PROFILE_FIELDS = ("display_name", "bio", "location", "url")
 
@@ -47,9 +48,17 @@ class KnownUsers:
 
 
 class Users:
-    def __init__(self, store: Store, clock: Clock, new_id: Callable[[], int], known: KnownUsers, writes: StartedWrites):
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        new_id: Callable[[], int],
+        known: KnownUsers,
+        writes: StartedWrites,
+        witness: Witness = SILENT,
+    ):
         self._store, self._clock, self._new_id = store, clock, new_id
-        self._known, self._writes = known, writes
+        self._known, self._writes, self._witness = known, writes, witness
 
     async def create(self, call: Call, username: str, profile: Profile, request_id: str = "") -> User:
         """The name is taken for ever.  With a request id, the same content gives the same account for 24 h, and a
@@ -63,6 +72,7 @@ class Users:
         user_id = self._new_id()
         if request_id:
             claim = await self._store.claim_request(call.caller_id, request_id, content, user_id)
+            self._witness.request("CreateUser", _fate(claim, content))
             if claim.content_hash != content:
                 raise RequestIdReused("this request id was used with other content")
             user_id = claim.result_id
@@ -140,3 +150,9 @@ class Users:
 
 def _stale(current: User) -> StaleEtag:
     return StaleEtag("the profile was edited meanwhile", metadata={"etag": current.etag})
+
+
+def _fate(claim: RequestClaim, content: bytes) -> str:
+    if claim.content_hash != content:
+        return "conflict"
+    return "new" if claim.fresh else "replay"

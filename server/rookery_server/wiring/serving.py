@@ -35,6 +35,7 @@ from rookery_server.services.writes import StartedWrites
 from rookery_server.store.interface import Store
 from rookery_server.wiring.background import Background
 from rookery_server.wiring.heartbeat import Heartbeat
+from rookery_server.wiring.witness import CountingWitness
 from rookery_server.workers.settings import WorkerSettings
 
 
@@ -95,14 +96,15 @@ class ServerProcess:
 
     def _use_cases(self, store: Store, cache: Cache, clock: Clock, quotas: Quotas) -> UseCases:
         mint, codec, writes = self._minter.mint, ProtoTweetCodec(), self._writes
-        hydration, users = Hydration(store, cache), KnownUsers(store)
+        seen = CountingWitness(self._metrics)
+        hydration, users = Hydration(store, cache, seen), KnownUsers(store)
         shards = [leases.shard_name(shard) for shard in range(store.shards)]
         return UseCases(
-            users=Users(store, clock, mint, users, writes),
-            tweets=Tweets(store, cache, clock, mint, codec, hydration, users, quotas, writes),
-            graph=Graph(store, cache, clock, mint, users, quotas, writes),
+            users=Users(store, clock, mint, users, writes, seen),
+            tweets=Tweets(store, cache, clock, mint, codec, hydration, users, quotas, writes, seen),
+            graph=Graph(store, cache, clock, mint, users, quotas, writes, seen),
             user_timelines=UserTimelines(store, clock, codec, users),
-            home=HomeTimelines(store, cache, clock, mint, codec, hydration, self._claims),
+            home=HomeTimelines(store, cache, clock, mint, codec, hydration, self._claims, seen),
             admin=Admin(store, cache, clock, WorkerSettings().reader, shards, leases.WORKER_IDS),
         )
 
