@@ -42,6 +42,8 @@ SETTINGS = WorkerSettings(follower_page=3, audit_ages_s=(5, 15, 30, 60), late_pr
 ACTIVE_S = 30.0
 QUIET_CLAIM_S = 10.0
 """After quiet a page claims at least so much."""
+AUDITED_AFTER_S = 8.0
+"""What arrives later than this after its id may be found only by an audit."""
 PAGES_MOST = 500
 
 
@@ -267,6 +269,7 @@ class History:
         request_id = f"00000000-0000-4000-8000-{self._texts:012d}" if self.dice.random() < 0.7 else ""
         token = await self._try_post(post, request_id)
         while request_id and post.tries[-1].outcome == "info" and self.dice.random() < 0.6:
+            await asyncio.sleep(self.dice.choice([0.0, 0.3, 14.0]))
             token = await self._try_post(post, request_id)
         if token is not None and self.dice.random() < 0.3:
             await self._page(author, None, self._server(), token=token, token_post=post)
@@ -434,15 +437,12 @@ class History:
             process.clock.offset_ms = max(-SKEW_MS, min(SKEW_MS, process.clock.offset_ms))
         while self.chance.late:
             await self._while_well(busy[-1:], 1.0)
-        await self._while_well(busy[-1:], 30.0)
-        if self.weather.late_s > 0 and any(self._late_audits()):
-            await self._while_well(busy[-1:], 100.0)
+        self.chance.quiet = True
+        await self._while_well(busy[-1:], 25.0)
+        if self.chance.latest_s > AUDITED_AFTER_S:
+            await self._while_well(busy[-1:], 90.0)
         await self._end(busy[-1:])
         await self._final_pages()
-
-    def _late_audits(self) -> list[bool]:
-        """Whether a window may hold something only an audit finds."""
-        return [True]
 
     async def _final_pages(self) -> None:
         for user in self.people:

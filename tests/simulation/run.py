@@ -8,8 +8,10 @@ import sys
 import time
 import traceback
 
+from tests.simulation.bugs import BY_NAME, planted
 from tests.simulation.history import simulate
 from tests.support.faults import Trace
+from tests.support.oracle import Wrong
 
 
 def _say(line: object) -> None:
@@ -24,10 +26,27 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--step", type=int, default=1, help="every so many, to share seeds among processes")
     parser.add_argument("--seed", type=int, help="replay this one alone")
     parser.add_argument("--trace", action="store_true", help="print everything that happened")
+    parser.add_argument("--bug", choices=BY_NAME, help="with this bug put in, until it is caught")
     told = parser.parse_args(arguments)
+    if told.bug is not None:
+        return hunt(told.bug, range(told.first, told.first + told.seeds))
     if told.seed is not None:
         return replay(told.seed, told.trace)
     return many(range(told.first, told.first + told.seeds, told.step))
+
+
+def hunt(name: str, seeds: range) -> int:
+    """0 if one of these histories shows the bug."""
+    began = time.monotonic()
+    for tried, seed in enumerate(seeds, 1):
+        try:
+            with planted(BY_NAME[name]):
+                simulate(seed)
+        except Wrong as wrong:
+            _say(f"{name}: caught by seed {seed}, the {tried}., after {time.monotonic() - began:.1f} s: {wrong}"[:300])
+            return 0
+    _say(f"{name}: not caught in {len(seeds)} histories")
+    return 1
 
 
 def replay(seed: int, show: bool) -> int:

@@ -118,14 +118,19 @@ class Chance:
 
     def __init__(self, seed: int, loop: VirtualTimeLoop, trace: Trace, weather: Weather) -> None:
         self.dice, self.loop, self.trace, self.weather = random.Random(seed), loop, trace, weather
-        self.late = 0
-        """Statements that are still to reach a replica."""
+        self.quiet = False
+        """Calls take no time any more."""
+        self.late, self.latest_s = 0, 0.0
+        """Statements that are still to reach a replica, and the longest any of an unacked write was underway."""
         self._over = False
         self._limbo: list[asyncio.Future[None]] = []
 
     def happens(self, probability: float) -> bool:
         return probability > 0 and self.dice.random() < probability
 
+    def delay(self, least: float, most: float, slow: bool) -> float:
+        """Of an answer, which mostly comes with what was waited for before: 0."""
+        return self.dice.uniform(least, most) if slow or self.dice.random() < 0.3 else 0.0
 
     async def limbo(self) -> None:
         """Where calls of dead processes are: nothing is heard of them before the history is over."""
@@ -153,7 +158,8 @@ class _Hooked:
             chance.trace.note(chance.loop.now, process.name, "crashes at", what)
             process.crash()
             await self._alive()
-        await asyncio.sleep(delay_s)
+        if not chance.quiet and delay_s > 0:
+            await asyncio.sleep(delay_s)
         if pausable and process.paused_until > chance.loop.now:
             await asyncio.sleep(process.paused_until - chance.loop.now)
         await self._alive()
@@ -166,6 +172,7 @@ class _Hooked:
 
 class StoreFaults(_Hooked, StoreHooks):
     _WRITES = frozenset({"post", "delete", "write_edge", "repair_mirror"})
+    _acked = True
 
     async def before(self, operation: str) -> None:
         chance, weather = self._chance, self._chance.weather
@@ -181,13 +188,14 @@ class StoreFaults(_Hooked, StoreHooks):
         chance, weather = self._chance, self._chance.weather
         slow = chance.happens(weather.slow)
         most = 0.5 if operation in self._WRITES else weather.slow_reads_s
-        await self._pass(f"{operation} >", chance.dice.uniform(0.0002, most if slow else 0.002), pausable=True)
+        await self._pass(f"{operation} >", chance.delay(0.0002, most if slow else 0.002, slow), pausable=True)
         if chance.happens(weather.store_unknown):
             raise StoreUnavailable(outcome=Outcome.UNKNOWN)
 
     def commit(self, operation: str, tables: Sequence[str]) -> Commit:
-        chance, dice = self._chance, self._chance.dice
+        chance, dice, self._acked = self._chance, self._chance.dice, True
         if chance.happens(chance.weather.store_late):
+            self._acked = False
             if dice.random() < 0.25:
                 return Commit(((),) * len(tables), acked=False, lost=True)
             now = tuple(tuple(dice.sample(EVERYWHERE, dice.choice([0, 0, 1, 1, 2, 3]))) for _ in tables)
@@ -204,7 +212,10 @@ class StoreFaults(_Hooked, StoreHooks):
 
         self._chance.late += 1
         dice = self._chance.dice
-        self._chance.loop.call_later(dice.uniform(0.0, dice.choice([0.1, 3.0, self._chance.weather.late_s])), arrive)
+        delay_s = dice.uniform(0.0, dice.choice([0.1, 3.0, self._chance.weather.late_s]))
+        if not self._acked:
+            self._chance.latest_s = max(delay_s, self._chance.latest_s)
+        self._chance.loop.call_later(delay_s, arrive)
 
     def asked(self, operation: str) -> tuple[int, ...]:
         away = self._chance.dice.randrange(3)
@@ -223,7 +234,7 @@ class CacheFaults(_Hooked, CacheHooks):
     async def after(self, operation: str, node: str) -> None:
         chance, weather = self._chance, self._chance.weather
         slow = chance.happens(weather.slow)
-        await self._pass(f"{operation} {node} >", chance.dice.uniform(0.0001, 0.2 if slow else 0.001), pausable=True)
+        await self._pass(f"{operation} {node} >", chance.delay(0.0001, 0.2 if slow else 0.001, slow), pausable=True)
         if chance.happens(weather.cache_silent):
             raise CacheUnavailable(outcome=Outcome.UNKNOWN)
 
