@@ -53,6 +53,11 @@ class Journal:
     def _write_edges(self) -> None:
         self._file.write(json.dumps({"edges": self.edges_done}) + "\n")
 
+    def forget(self) -> None:
+        """Starts anew: the installation it speaks of is not there any more."""
+        self.users, self.edges_done, self._beyond = {}, 0, []
+        self._file.truncate(0)
+
     def close(self) -> None:
         self._write_edges()
         self._file.close()

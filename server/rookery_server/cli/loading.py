@@ -58,6 +58,9 @@ async def _patiently(work: Callable[[Item], Awaitable[None]], item: Item) -> Non
 async def load_network(client: Client, source: Source, journal: Journal, concurrency: int, tick: Tick) -> None:
     """Accounts first, then follows; `tick` is called once for each of both.  Continues where the journal ends."""
 
+    if journal.users and not await _still_there(client, next(iter(journal.users.values()))):
+        journal.forget()
+
     async def account(person: sample.Account) -> None:
         journal.user(person.key, await _account_id(client, source, person))
         tick()
@@ -76,6 +79,15 @@ async def load_network(client: Client, source: Source, journal: Journal, concurr
 
     start = journal.edges_done
     await pump(zip(itertools.count(start), source.edges[start:], strict=False), edge, concurrency)
+
+
+async def _still_there(client: Client, user_id: int) -> bool:
+    """Whether the journal speaks of this installation, and not of one that stood here before."""
+    try:
+        await client.get_user(user_id, timeout_s=CALL_S)
+    except errors.NotFound:
+        return False
+    return True
 
 
 async def _account_id(client: Client, source: Source, person: sample.Account) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -13,15 +13,22 @@ from rich.console import Console
 from rookery_server import config
 from rookery_server.domain.errors import StoreUnavailable
 
+Kept = Annotated[
+    Literal["cassandra", "memory"],
+    typer.Option("--store", help="memory: everything in this process, a worker too; nothing is kept."),
+]
 Show = Annotated[bool, typer.Option("--show-settings", help="Print the settings in effect, secrets hidden, and stop.")]
 
 
-def serve(show_settings: Show = False) -> None:
+def serve(show_settings: Show = False, store: Kept = "cassandra") -> None:
     """Answer calls.  Settings come from the environment (ROOKERY_…)."""
     settings = _settings("serve", show_settings)
     from rookery_server.wiring import processes
 
-    _run(lambda: processes.serve(settings))
+    if store == "memory":
+        _run(lambda: processes.serve_in_memory(settings))
+    else:
+        _run(lambda: processes.serve(settings))
 
 
 def work(show_settings: Show = False) -> None:

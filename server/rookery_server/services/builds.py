@@ -59,7 +59,7 @@ class Builds:
         self._store, self._cache, self._clock, self._new_id, self._claims = store, cache, clock, new_id, claims
         self._witness = witness
         self._slots = Slots(BUILDS_PER_PROCESS, SLOT_WAIT_S)
-        self._running: Coalesced[Built] = Coalesced(self._load)
+        self._running: Coalesced[Built] = Coalesced(self._load, lambda: witness.coalesced("timeline"))
 
     async def build(self, user_id: int) -> Built | None:
         """Builds the list of a user.  None: it is there by now, built by somebody else: look again.

@@ -19,9 +19,14 @@ class Coalesced(Generic[V]):
     the next one, which begins when the first ends.  Reads outlive callers that are cancelled.
     """
 
-    def __init__(self, load: Callable[[tuple[int, ...]], Awaitable[Mapping[int, V]]]):
-        """`load` answers a batch; absent keys are absent from its answer."""
-        self._load = load
+    def __init__(
+        self,
+        load: Callable[[tuple[int, ...]], Awaitable[Mapping[int, V]]],
+        joined: Callable[[], None] = lambda: None,
+    ):
+        """`load` answers a batch; absent keys are absent from its answer.  `joined` hears of each key that was
+        asked for already."""
+        self._load, self._joined = load, joined
         self._queued: dict[int, asyncio.Future[V | None]] = {}
         self._running: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -37,7 +42,9 @@ class Coalesced(Generic[V]):
         return {key: value for key, value in answers if value is not None}
 
     def _promise(self, key: int) -> asyncio.Future[V | None]:
-        if key not in self._queued:
+        if key in self._queued:
+            self._joined()
+        else:
             promise = asyncio.get_running_loop().create_future()
             # Whoever asked may be gone by the time it fails; that is no unhandled error.
             promise.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -32,7 +32,7 @@ class Hydration:
 
     def __init__(self, store: TweetStore, cache: Bodies, witness: Witness = SILENT):
         self._store, self._cache, self._witness = store, cache, witness
-        self._truth: Coalesced[bytes] = Coalesced(self._load)
+        self._truth: Coalesced[bytes] = Coalesced(self._load, lambda: witness.coalesced("tweet"))
 
     async def bodies(self, tweet_ids: Sequence[int], bypass: Collection[int] = ()) -> Hydrated:
         """`bypass`: ids whose cached copies are not good enough (a consistency token names them)."""

@@ -15,6 +15,7 @@ import grpc
 import structlog
 
 from rookery_server import config
+from rookery_server.cache.memory.world import MemoryCacheWorld
 from rookery_server.domain.clock import SystemClock
 from rookery_server.metrics import Metrics
 from rookery_server.metrics_http import MetricsServer
@@ -22,9 +23,12 @@ from rookery_server.rpc.methods import SERVICES, method_of
 from rookery_server.services.quotas import Quota
 from rookery_server.store.cassandra import migrations
 from rookery_server.store.cassandra.store import CassandraStore
+from rookery_server.store.memory.world import MemoryStoreWorld
 from rookery_server.wiring import adapters
 from rookery_server.wiring.serving import Listening, ServerProcess
 from rookery_server.wiring.working import WorkerProcess
+from rookery_server.workers.runner import Worker
+from rookery_server.workers.settings import WorkerSettings
 
 log = structlog.get_logger()
 
@@ -112,6 +116,32 @@ async def work(settings: config.Settings) -> None:
         await scrape.stop()
         await cache.close()
         await store.close()
+
+
+async def serve_in_memory(settings: config.Settings) -> None:
+    """`rookery serve --store memory`: server and worker in one process, nothing kept when it ends."""
+    clock, metrics, of = SystemClock(), new_metrics(), settings.serve
+    truth, copies = MemoryStoreWorld(clock, settings.outbox.shards), MemoryCacheWorld(clock)
+    listening = Listening(address=f"{of.host}:{of.port}", health=f"{of.side_host}:{of.health_port}")
+    server = ServerProcess(
+        truth.client(),
+        copies.client(),
+        clock,
+        metrics,
+        adapters.identify(settings),
+        adapters.token_signer(settings),
+        adapters.owner_name(),
+        listening,
+    )
+    worker = Worker(truth.client(), copies.client(), clock, WorkerSettings(), adapters.owner_name(), metrics)
+    port, health = await server.start()
+    working = asyncio.create_task(worker.run())
+    log.info("serving from memory: nothing is kept", port=port, health_port=health)
+    try:
+        await _until_told(server)
+    finally:
+        await worker.drain()
+        await working
 
 
 async def migrate(settings: config.Settings, report: Callable[[str], None]) -> migrations.Installed:

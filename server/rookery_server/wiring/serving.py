@@ -93,6 +93,7 @@ class ServerProcess:
             reflect=listening.reflect,
         )
         self._background = Background()
+        self._shown_worker_id: int | None = None
 
     def _use_cases(self, store: Store, cache: Cache, clock: Clock, quotas: Quotas) -> UseCases:
         mint, codec, writes = self._minter.mint, ProtoTweetCodec(), self._writes
@@ -129,7 +130,18 @@ class ServerProcess:
 
     def _may_mint(self) -> bool:
         lease = self._worker_id.current()
+        self._show_worker_id(lease.worker if lease else None)
         return lease is not None and self._clock.now_ms() <= lease.ceiling_ms
+
+    def _show_worker_id(self, worker: int | None) -> None:
+        """One series, of the id held now: two processes that show the same one are an alarm."""
+        if worker == self._shown_worker_id:
+            return
+        if self._shown_worker_id is not None:
+            self._metrics.ids_worker_info.drop(worker_id=str(self._shown_worker_id))
+        if worker is not None:
+            self._metrics.ids_worker_info(str(worker)).set(1)
+        self._shown_worker_id = worker
 
     async def _tell_ready(self, ready: bool) -> None:
         await self._health.ready(serving=ready)

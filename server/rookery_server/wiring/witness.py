@@ -9,7 +9,7 @@ class CountingWitness:
     """`services.witness.Witness` over the metrics of this process."""
 
     def __init__(self, metrics: Metrics):
-        self._requests, self._looked_up = metrics.requests, metrics.cache_requests
+        self._requests, self._looked_up, self._coalesced = metrics.requests, metrics.cache_requests, metrics.coalesced
         self._pages, self._removals, self._builds = metrics.home_pages, metrics.removals, metrics.list_builds
         self._rounds, self._age = metrics.page_rounds(), metrics.complete_through_age()
         self._build_time, self._building = metrics.list_build, metrics.list_builds_in_flight()
@@ -20,6 +20,9 @@ class CountingWitness:
     def cache(self, cache: str, outcome: str, count: int = 1) -> None:
         if count:
             self._looked_up(cache, outcome).inc(count)
+
+    def coalesced(self, cache: str) -> None:
+        self._coalesced(cache).inc()
 
     def page(self, source: str, flag: str, rounds: int, claim_age_s: float) -> None:
         self._pages(source, flag).inc()

@@ -37,3 +37,15 @@ def test_a_torn_last_line_is_ignored(tmp_path: Path) -> None:
     journal = Journal(path)
     assert journal.users == {"a": 7}
     journal.close()
+
+
+def test_a_journal_of_another_installation_is_forgotten(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.jsonl")
+    journal.user("a", 7)
+    journal.edge(0)
+    journal.forget()
+    journal.user("b", 8)
+    journal.close()
+    again = Journal(tmp_path / "j.jsonl")
+    assert (again.users, again.edges_done) == ({"b": 8}, 0)
+    again.close()
