@@ -167,6 +167,8 @@ class History:
         weather.store_late = dice.choice([0.0, 0.1, 0.3])
         weather.cache_refuses = dice.choice([0.0, 0.0, 0.003])
         weather.cache_silent = dice.choice([0.0, 0.0, 0.003])
+        weather.cache_full = dice.choice([0.0, 0.0, 0.02])
+        weather.slow_pages = dice.choice([0.0, 0.0, 0.1])
 
     async def _trouble(self) -> None:
         """Faults of whole nodes and processes, one after another."""
@@ -246,6 +248,13 @@ class History:
         while True:
             await asyncio.sleep(self.dice.choice([0.0, 0.05, 0.4, 1.0]))
             await self.dice.choices(list(deeds), list(deeds.values()))[0]()
+
+    async def _watcher(self) -> None:
+        """Somebody who looks at everybody's page again and again."""
+        while True:
+            for person in self.people:
+                await asyncio.sleep(self.dice.uniform(0.0, 0.3))
+                await self._page(person, None, self._server(), self.dice.choice([2, 20, 20]))
 
     def _server(self) -> Server:
         return self.dice.choice(self.servers)
@@ -401,6 +410,7 @@ class History:
         await asyncio.sleep(self.dice.uniform(0.5, 6.0))
         self.brew()
         busy = [self.loop.create_task(self._client()) for _ in range(3)]
+        busy.append(self.loop.create_task(self._watcher()))
         busy += [self.loop.create_task(self._trouble()), self.loop.create_task(self._respawn())]
         await self._while_well(busy, ACTIVE_S)
         self.weather.calm()

@@ -10,13 +10,15 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rookery_server.cache.memory import CacheHooks
+from rookery_server.cache.memory import CacheHooks, Refused
 from rookery_server.domain.errors import CacheUnavailable, Outcome, StoreUnavailable
 from rookery_server.store.memory import EVERYWHERE, Commit, StoreHooks
 from tests.support.virtual_time import VirtualTimeLoop
 
 START_MS: Final = 1_700_000_050_000
 """Unix ms at virtual time 0: towards the end of a window, so every history crosses a border."""
+
+_DELIVERS = frozenset({"deliver", "place_author", "overwrite_deleted", "overwrite_relations"})
 
 PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
 
@@ -105,12 +107,17 @@ class Weather:
     slow: float = 0.0
     cache_refuses: float = 0.0
     cache_silent: float = 0.0
+    cache_full: float = 0.0
+    """Of deliveries: refused for want of memory, over a link that lives."""
+    slow_pages: float = 0.0
+    """Of reads of followers: they take seconds, as a large fan-out does."""
     slow_reads_s: float = 0.3
     late_s: float = 12.0
 
     def calm(self) -> None:
         self.crash = self.store_refuses = self.store_unknown = self.store_late = 0.0
         self.cache_refuses = self.cache_silent = self.slow = self.lagging_replica = 0.0
+        self.cache_full = self.slow_pages = 0.0
 
 
 class Chance:
@@ -188,6 +195,8 @@ class StoreFaults(_Hooked, StoreHooks):
         chance, weather = self._chance, self._chance.weather
         slow = chance.happens(weather.slow)
         most = 0.5 if operation in self._WRITES else weather.slow_reads_s
+        if operation == "followers" and chance.happens(weather.slow_pages):
+            slow, most = True, 12.0
         await self._pass(f"{operation} >", chance.delay(0.0002, most if slow else 0.002, slow), pausable=True)
         if chance.happens(weather.store_unknown):
             raise StoreUnavailable(outcome=Outcome.UNKNOWN)
@@ -230,6 +239,8 @@ class CacheFaults(_Hooked, CacheHooks):
         await self._pass(f"{operation} {node} <", chance.dice.uniform(0.0001, 0.2 if slow else 0.001), pausable=False)
         if chance.happens(weather.cache_refuses):
             raise CacheUnavailable
+        if operation in _DELIVERS and chance.happens(weather.cache_full):
+            raise Refused
 
     async def after(self, operation: str, node: str) -> None:
         chance, weather = self._chance, self._chance.weather

@@ -49,13 +49,11 @@ class VirtualTimeLoop(BaseEventLoop):
 
 def run(main: Coroutine[Any, Any, T], loop: VirtualTimeLoop, over: Callable[[], None] = lambda: None) -> T:
     """Runs `main`, then calls `over` and cancels whatever is still there."""
-    asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(main)
     finally:
         over()
         loop.run_until_complete(_end_all(loop))
-        asyncio.set_event_loop(None)
         loop.close()
 
 

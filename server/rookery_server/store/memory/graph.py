@@ -18,12 +18,8 @@ class GraphRole(Role):
         return None if cell is None else Edge(follower_id, followee_id, cell.value, cell.timestamp_us)
 
     async def edges(self, follower_id: int, followee_ids: Sequence[int]) -> dict[int, Edge]:
-        found = {}
-        for followee_id in dict.fromkeys(followee_ids):
-            cell = await self._row("edges", "following", follower_id, followee_id)
-            if cell is not None:
-                found[followee_id] = Edge(follower_id, followee_id, cell.value, cell.timestamp_us)
-        return found
+        found = await self._each("edges", "following", ((follower_id, id_) for id_ in followee_ids))
+        return {id_: Edge(follower_id, id_, cell.value, cell.timestamp_us) for (_, id_), cell in found.items()}
 
     async def write_edge(self, edge: Edge, event: Event) -> None:
         cell = self._cell(edge)

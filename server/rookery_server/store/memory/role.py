@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from rookery_server.domain import events
@@ -38,10 +38,16 @@ class Role:
         return result
 
     async def _row(self, operation: str, table: str, partition: Hashable, key: int) -> Cell | None:
+        return (await self._each(operation, table, [(partition, key)])).get((partition, key))
+
+    async def _each(
+        self, operation: str, table: str, rows: Iterable[tuple[Hashable, int]]
+    ) -> dict[tuple[Hashable, int], Cell]:
+        """Many rows by (partition, key), each read by itself; absent ones are absent."""
         await self._hooks.before(operation)
-        cell = self._world.tables[table].row(self._hooks.asked(operation), partition, key)
+        found = {row: self._world.tables[table].row(self._hooks.asked(operation), *row) for row in rows}
         await self._hooks.after(operation)
-        return cell if cell is not None and self._live(cell) else None
+        return {row: cell for row, cell in found.items() if cell is not None and self._live(cell)}
 
     async def _rows(self, operation: str, table: str, partition: Hashable) -> dict[int, Cell]:
         await self._hooks.before(operation)

@@ -28,12 +28,8 @@ class TweetsRole(Role):
         return Mutation("tweets", tweet_id, tweet_id, cell), Mutation("user_tweets", author_id, tweet_id, cell)
 
     async def get_tweets(self, tweet_ids: Sequence[int]) -> dict[int, TweetRow]:
-        found = {}
-        for tweet_id in dict.fromkeys(tweet_ids):
-            cell = await self._row("get_tweets", "tweets", tweet_id, tweet_id)
-            if cell is not None:
-                found[tweet_id] = _row(tweet_id, cell)
-        return found
+        found = await self._each("get_tweets", "tweets", ((id_, id_) for id_ in tweet_ids))
+        return {id_: _row(id_, cell) for (_, id_), cell in found.items()}
 
     async def user_tweets(self, user_id: int, before_id: int | None, limit: int) -> UserTweets:
         rows = await self._rows("user_tweets", "user_tweets", user_id)
