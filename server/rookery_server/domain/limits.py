@@ -52,6 +52,9 @@ KNOWN_USERS_KEPT = 100_000
 FOLLOWING_BASE = 5_000
 FOLLOWING_PER_FOLLOWER = 1.1
 """Above the base one may follow 1.1 × one's own followers."""
+FOLLOWING_COUNTED_FROM = FOLLOWING_BASE * 9 // 10
+"""Below this a count a minute old is good enough to judge the cap by."""
+FOLLOWING_COUNT_LIFE_S = 60.0
 FOLLOWING_MAX = 10_000
 """Bounds every build."""
 REMOVED_EDGE_LIFE_S = 8 * 86400

@@ -25,6 +25,7 @@ from rookery_server.domain.tokens import ConsistencyToken, PageCursor
 from rookery_server.services.batches import checked_batch, checked_id, checked_page_size
 from rookery_server.services.bounded import each
 from rookery_server.services.calls import Call
+from rookery_server.services.following_counts import FollowingCounts
 from rookery_server.services.quotas import Quota, Quotas
 from rookery_server.services.tokens import edge_token
 from rookery_server.services.users import KnownUsers
@@ -80,6 +81,7 @@ class Graph:
     ):
         self._store, self._cache, self._clock, self._new_id = store, cache, clock, new_id
         self._users, self._quotas, self._writes, self._witness = users, quotas, writes, witness
+        self._counts = FollowingCounts(store, clock)
 
     # --- changes ----------------------------------------------------------------------------------------------
 
@@ -99,12 +101,10 @@ class Graph:
         await self._users.require(call.caller_id, other_id)
 
     async def _follow(self, call: Call, followee_id: int) -> EdgeChanged:
-        # One read of the follower's partition gives both the old edge and the count.
-        edges = await self._store.following(call.caller_id)
-        edge = next((edge for edge in edges if edge.followee_id == followee_id), None)
+        edge = await self._store.edge(call.caller_id, followee_id)
         if edge is not None and edge.on:
             return EdgeChanged(True, edge_token(call.caller_id, followee_id, self._clock.now_ms()))
-        await check_may_follow(self._store, call.caller_id, sum(edge.on for edge in edges))
+        await check_may_follow(self._store, call.caller_id, await self._counts.of(call.caller_id))
         await self._quotas.charge(call, Quota.FOLLOWS)
         return await self._change(call, followee_id, edge, on=True)
 
@@ -122,6 +122,7 @@ class Graph:
         edge = Edge(follower_id, followee_id, on, version)
         draft = Event(0, EventKind.FOLLOW if on else EventKind.UNFOLLOW, follower_id, followee_id, version)
         event = await self._writes.attempt(call, draft, lambda event: self._store.write_edge(edge, event))
+        self._counts.changed(follower_id, 1 if on else -1)
         # Place for blocks: Follow reads both block rows again here, before its ack.
         settled = await self._cache.stub_relations(follower_id, version)
         if not on:
