@@ -145,6 +145,8 @@ class Client:
         """Replaces the fields that are given, if `etag` is current."""
         given = {"display_name": display_name, "bio": bio, "location": location, "url": url}
         fields = {name: value for name, value in given.items() if value is not None}
+        if not fields:
+            raise ValueError("no field was given: an empty mask would replace all of them")
         request = users_pb2.UpdateProfileRequest(
             profile=users_pb2.Profile(**fields), update_mask=FieldMask(paths=list(fields)), etag=etag
         )
