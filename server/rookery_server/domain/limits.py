@@ -59,6 +59,9 @@ FOLLOWING_MAX = 10_000
 """Bounds every build."""
 REMOVED_EDGE_LIFE_S = 8 * 86400
 """A removed edge keeps its row, and with it its version, longer than any replay can come."""
+EDGE_CERTAIN_AFTER_S = 2 * 86400
+"""An edge older than this has its mirror and its event applied, however late its batch came: the last audit of a window
+is a day after it closed."""
 FOLLOWER_PAGE = 5_000
 """Rows of one fan-out page: what one read of narrow rows returns in a few milliseconds."""
 

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from rookery_server.domain import ids
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import Outcome, StoreUnavailable
 from rookery_server.domain.events import Event
-from rookery_server.domain.limits import MIN_WRITE_LEFT_S, STARTED_WRITE_S
+from rookery_server.domain.limits import ATTEMPT_LIFE_MS, MIN_WRITE_LEFT_S, STARTED_WRITE_S
 from rookery_server.services.calls import Call
 
 T = TypeVar("T")
@@ -19,9 +20,9 @@ T = TypeVar("T")
 class StartedWrites:
     """The writes under way in this process, shielded from their callers."""
 
-    def __init__(self, clock: Clock, ids: Callable[[], int]):
-        """`ids` mints; it may raise IdsRefused, which proves that nothing was written."""
-        self._clock, self._ids = clock, ids
+    def __init__(self, clock: Clock, new_id: Callable[[], int]):
+        """`new_id` mints; it may raise IdsRefused, which proves that nothing was written."""
+        self._clock, self._new_id = clock, new_id
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, write: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -48,28 +49,37 @@ class StartedWrites:
             await asyncio.wait(self._tasks)
 
     async def attempt(self, call: Call, event: Event, send: Callable[[Event], Awaitable[None]]) -> Event:
-        """Sends one write, and once more if the first ended unknown and the deadline leaves time.
+        """Sends one write, and once more if the first ended unknown and the deadline leaves time, or was acked so long
+        after its id that readers may have passed it (a process that stood still in between).
 
         `event` is a draft: each attempt sends a copy under a new id, minted right before, the second one marked as a
         repeat.  Returns the event that was acked.  Raises StoreUnavailable, UNKNOWN as soon as one attempt was.
         """
-        first = replace(event, id=self._ids())
+        first = replace(event, id=self._new_id())
         try:
             await send(first)
-            return first
         except StoreUnavailable as error:
             if error.outcome is Outcome.NONE or call.left(self._clock) < MIN_WRITE_LEFT_S:
                 raise
+        else:
+            if self._in_time(first):
+                return first
         return await self._once_more(event, send)
 
     async def _once_more(self, event: Event, send: Callable[[Event], Awaitable[None]]) -> Event:
         try:
-            second = replace(event, id=self._ids(), repeat=True)
+            second = replace(event, id=self._new_id(), repeat=True)
             await send(second)
-            return second
         except Exception as error:
             # Of whatever kind: the first attempt's outcome stays unknown, and that is what the caller must hear.
             raise StoreUnavailable(outcome=Outcome.UNKNOWN) from error
+        if not self._in_time(second):
+            raise StoreUnavailable(outcome=Outcome.UNKNOWN)
+        return second
+
+    def _in_time(self, event: Event) -> bool:
+        """What watermarks rest on: an acked event was in the log this soon after its id."""
+        return self._clock.now_ms() - ids.time_ms(event.id) <= ATTEMPT_LIFE_MS
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

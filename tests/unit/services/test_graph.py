@@ -17,6 +17,7 @@ from rookery_server.domain.errors import (
 )
 from rookery_server.domain.events import EventKind, shard_of
 from rookery_server.domain.limits import (
+    EDGE_CERTAIN_AFTER_S,
     FOLLOWING_BASE,
     FOLLOWING_MAX,
     FOLLOWING_PER_FOLLOWER,
@@ -72,10 +73,21 @@ async def test_edge_E4_a_repeat_carries_the_same_version(world: World) -> None:
     assert second.repeat
 
 
-async def test_edge_E5_following_again_writes_nothing_and_is_dated_now(world: World) -> None:
+async def test_edge_E5_following_again_soon_writes_the_same_edge_with_a_new_event(world: World) -> None:
     alice, bob = world.user(), world.user()
     await world.follow(alice, bob)
+    version = world.store.edges_of[alice][bob].version_us
     world.clock.advance(5000)
+    again = await world.follow(alice, bob)
+    assert again.token.event_ms == world.clock.now_ms()
+    assert world.store.edges_of[alice][bob].version_us == version
+    assert [event.version for event in world.store.log.values()] == [version, version]
+
+
+async def test_edge_E5_following_again_later_writes_nothing_and_is_dated_now(world: World) -> None:
+    alice, bob = world.user(), world.user()
+    await world.follow(alice, bob)
+    world.clock.advance(EDGE_CERTAIN_AFTER_S * 1000 + 1000)
     again = await world.follow(alice, bob)
     assert again.token.event_ms == world.clock.now_ms()
     assert len(world.store.log) == 1

@@ -57,6 +57,30 @@ async def test_edge_E4_an_unknown_attempt_is_repeated_under_a_new_event_id() -> 
     assert (first.version, first.target) == (second.version, second.target)
 
 
+async def _slow_attempt(*seconds: float) -> list[Event]:
+    """All acked, each so long after it was minted."""
+    clock, sent = TestClock(), list[Event]()
+    takes = list(seconds)
+
+    async def send(event: Event) -> None:
+        sent.append(event)
+        clock.advance(int(takes.pop(0) * 1000))
+
+    await StartedWrites(clock, Mint(clock)).attempt(Call(1, clock.monotonic() + 2), DRAFT, send)
+    return sent
+
+
+async def test_an_attempt_acked_behind_the_readers_is_repeated_under_a_new_event_id() -> None:
+    """A server that stood still between minting and sending: nobody may look there any more."""
+    assert len(await _slow_attempt(2.9)) == 1
+    first, second = await _slow_attempt(3.1, 0)
+    assert second.id > first.id
+    assert second.repeat
+    with pytest.raises(StoreUnavailable) as failed:
+        await _slow_attempt(3.1, 3.1)
+    assert failed.value.outcome is Outcome.UNKNOWN
+
+
 @pytest.mark.parametrize("second", [_unknown(), StoreUnavailable(), IdsRefused("clock")])
 async def test_edge_E4_twice_unanswered_is_unknown(second: Exception) -> None:
     with pytest.raises(StoreUnavailable) as failed:
