@@ -61,9 +61,9 @@ class ShardLog:
         """All rows of a stretch, whatever was seen."""
         return await self._store.read(self.shard, since_ms, until_ms)
 
-    def inherited(self, event_id: int) -> bool:
-        """Below the checkpoint this worker started from: applied and printed by a predecessor."""
-        return ids.time_ms(event_id) < self._inherited_ms
+    def passed(self, event_id: int) -> bool:
+        """Below the checkpoint: applied and printed, by this worker or a predecessor, or else the audits' to find."""
+        return ids.time_ms(event_id) < self.checkpoint_ms
 
     def rung(self, event: Event) -> bool:
         """Opens what the bell brings; not what polls have passed by: that is the audits' to find."""

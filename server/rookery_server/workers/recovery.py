@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from rookery_server.cache.interface import Deliveries, Marks
 from rookery_server.domain import limits
 from rookery_server.domain.clock import Clock
-from rookery_server.domain.errors import CacheUnavailable
+from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
 from rookery_server.domain.events import WINDOW_MS, Event
 from rookery_server.metrics import Metrics
 from rookery_server.store.interface import OutboxRow
@@ -124,7 +124,17 @@ class Recovery:
             self._submit_again(event, latch.done)
         if self._first and self._log.checkpoint_ms:
             since_ms = min(since_ms, self._log.checkpoint_ms)
-        until_ms = self._clock.now_ms() + READ_AHEAD_MS
+        try:
+            await self._again_between(since_ms, self._clock.now_ms() + READ_AHEAD_MS, owed, latch)
+        except StoreUnavailable:
+            # What was handed out is being tried still.  A recovery that begins anew before that is done hands it out
+            # again, each second, for as long as the log cannot be read.
+            await latch.low(0)
+            raise
+        await latch.low(0)
+        self._first = False
+
+    async def _again_between(self, since_ms: int, until_ms: int, owed: Container[int], latch: Latch) -> None:
         while since_ms < until_ms:
             end_ms = min((since_ms // WINDOW_MS + 1) * WINDOW_MS, until_ms)
             for row in await self._log.read(since_ms, end_ms):
@@ -133,5 +143,3 @@ class Recovery:
                     self._submit_row(row, latch.done)
             await latch.low(IN_FLIGHT)
             since_ms = end_ms
-        await latch.low(0)
-        self._first = False

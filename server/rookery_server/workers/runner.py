@@ -161,8 +161,9 @@ class Worker:
                 progress = await self._store.load_progress(self._settings.reader, shard)
             except StoreUnavailable:
                 continue
-            if self._arriving.pop(shard, None) != fence:
-                continue
+            if self._arriving.get(shard) != fence:
+                continue  # lost meanwhile, perhaps gained again: whoever asked under the newer fence begins it
+            del self._arriving[shard]
             self._shards[shard] = ShardAtWork(
                 shard, fence, progress, self._store, self._cache, self._fleet, self._applier, self._clock,
                 self._settings, self.metrics, self._sleep,

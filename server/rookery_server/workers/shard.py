@@ -76,14 +76,15 @@ class ShardAtWork:
             self._take_up(row, in_place=False, done=_nothing)
 
     def hear(self, event: Event) -> None:
-        """The bell: the event itself, before a poll finds it."""
-        if not self._stop.asked and self._log.rung(event):
+        """The bell: the event itself, before a poll finds it.  A shard that is full leaves it to the poll."""
+        full = len(self._log.open) > self._settings.open_events_max
+        if not full and not self._stop.asked and self._log.rung(event):
             self._metrics.outbox_rings("heard").inc()
             self._lines.submit(event.subject, lambda: self._work(event, in_place=False, done=_nothing))
 
     def _submit_row(self, row: OutboxRow, done: Callable[[], None]) -> None:
-        """For a recovery: opened if never seen, applied once more if it was."""
-        if not self._log.inherited(row.event_id) and self._log.begin(row.event_id, row.event):
+        """For a recovery: opened if never seen, applied once more if it was (and not printed a second time)."""
+        if not self._log.passed(row.event_id) and self._log.begin(row.event_id, row.event):
             self._take_up(row, in_place=True, done=done)
         elif row.event is None:
             done()
