@@ -21,6 +21,8 @@ SOURCES := client server tests hatch_build.py
 
 # Histories of the simulation, each from its own seed: `make simulate SEEDS=10000` before a release.
 SEEDS ?= 500
+# How long `make faults` goes on; a round of all faults takes about two minutes.
+SECONDS ?= 600
 # More options for pytest: `make unit ARGS="-k paging -x"`.
 ARGS ?=
 
@@ -36,7 +38,7 @@ wipe: $(INSTALLED)  ## stop the stack and delete its data
 	@$(BIN)/rookery dev wipe
 
 ##@ Check it
-.PHONY: test check lint types proto unit simulate conformance integration e2e
+.PHONY: test check lint types proto unit simulate conformance integration e2e faults
 test: check conformance integration e2e  ## everything: what CI runs
 
 check: lint types proto unit simulate  ## the fast tier, without servers: run it before every commit
@@ -65,6 +67,9 @@ integration: $(GENERATED)  ## what only a real engine can show
 
 e2e: $(GENERATED)  ## whole processes: the command line, a server, a worker, kills
 	$(PYTEST) tests/e2e $(ARGS)
+
+faults: $(GENERATED)  ## SECONDS of faults on three nodes under load; SEED=n repeats their order, FAULT=worker narrows
+	$(RUN) tests.support.fault_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(FAULT),--only $(FAULT))
 
 ##@ Change it
 .PHONY: gen format lint-proto breaking baseline

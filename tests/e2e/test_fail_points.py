@@ -27,7 +27,7 @@ from tests.support.witness import PATIENT_S, Witness
 SETTINGS = {
     "ROOKERY_OUTBOX__SHARDS": "1",  # one lease: whoever works has it
     "ROOKERY_WORK__FOLLOWER_PAGE": "2",  # five followers are three pages
-    "ROOKERY_OUTBOX__AUDIT_AGES_S": "2,8,20,40",
+    "ROOKERY_OUTBOX__AUDIT_AGES_S": "6,20,60,120",
 }
 APPLY = ("user_tweet", "place_author", "followers", "deliver", "read", "advance", "save_progress")
 CLAIM = ("take_lease shard", "load_progress", "read", "read_node_marks", "adopt_empty", "advance", "save_progress")
@@ -163,31 +163,26 @@ async def test_a_server_killed_after_each_await_of_a_build(ground: Ground, witne
     await witness.judge()
 
 
-async def next_holder(ground: Ground, **point: object) -> None:
-    """Another worker takes over in order."""
-    successor = await ground.forks.worker(**point)
-    await ground.worker.stop()
-    ground.worker = successor
-
-
 async def test_a_worker_killed_after_each_await_of_applying_a_post(ground: Ground, witness: Witness) -> None:
     """Each dying worker is succeeded by the one that will die one await later, once it has applied what is left."""
     author, took = await author_with_followers(witness, 5), []
     async with witness.watching():
-        for at in itertools.count(1):
+        successor = await ground.forks.worker(at=1, methods=APPLY, opens="user_tweet", armed=False)
+        await ground.worker.stop()
+        for at in itertools.count(2):
             assert at < ENOUGH
-            await next_holder(ground, at=at, methods=APPLY, opens="user_tweet", armed=False)
-            before = await witness.post(author)
-            await witness.shows(before)  # it holds the shard
-            ground.worker.arm()
-            standby = await ground.forks.worker()
-            dying, ground.worker, began = ground.worker, standby, time.monotonic()
+            dying = successor
+            await witness.shows(await witness.post(author))  # it holds the shard and has nothing left to do
+            successor = await ground.forks.worker(at=at, methods=APPLY, opens="user_tweet", armed=False)
+            dying.arm()
+            began = time.monotonic()
             post = await witness.post(author)
             await dying.died()
             await witness.shows(post)
             took.append(time.monotonic() - began)
             if dying.trace()[-1] == "save_progress":
                 break
+        ground.worker = successor
     print(f"\napply: killed after {dying.trace()}, shown everywhere {min(took):.1f} to {max(took):.1f} s later")  # noqa: T201
     assert dying.trace().count("deliver") == 3
     await witness.judge()

@@ -19,6 +19,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from typing import Any
 import uvloop
 
 from rookery_server import config
+from rookery_server.domain import ids
 from rookery_server.domain.errors import Outcome, StoreUnavailable
 from rookery_server.store.cassandra.session import Send
 from rookery_server.store.cassandra.store import CassandraStore
@@ -38,6 +40,10 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>: the signal a process gets when its pare
 
 # In the proportions of the design (renewed every 3 s, free after 10), a fifth as long.
 RENEW_S, FREE_AFTER_S, SAVE_S = 0.5, 2.0, 1.0
+LATE_PRINT_S = 2.0  # audits are a fifth as old too: an event applied late must not look missing to all of them
+
+TWEET_ARGUMENT = {"user_tweet": 1, "place_author": 1, "deliver": 0}
+"""Which argument of a call is the tweet it is about."""
 
 
 @dataclass(slots=True)
@@ -45,7 +51,8 @@ class FailPoint:
     """Kills its own process right after the `at`-th counted call was answered, whatever the answer; 0 = never.
 
     `methods`: which calls count (none named: all).  `opens`: counting begins with the first such call.  `armed`: from
-    the start, or else from SIGUSR1 on.  `trace`: the file that gets a line for each counted call.
+    the start, or else from SIGUSR1 on; then calls about older tweets (a recovery's) do not count.  `trace`: the file
+    that gets a line for each counted call.
     """
 
     trace: str
@@ -57,20 +64,28 @@ class FailPoint:
     """Name of a Cassandra batch: the next one is committed `late_s` later, the one after that is lost."""
     late_s: float = 0.0
     _count: int = field(default=0, init=False)
+    _armed_ms: int = field(default=0, init=False)
 
     def arm(self, *_: object) -> None:
-        self.armed = True
+        self.armed, self._armed_ms = True, time.time_ns() // 1_000_000
 
-    def passed(self, name: str) -> None:
+    def passed(self, method: str, args: tuple[Any, ...]) -> None:
+        if not self.armed or self._is_old(method, args):
+            return
+        name = _label(method, args)
         if name == self.opens:
             self.opens = ""
-        if not self.armed or self.opens or (self.methods and name not in self.methods):
+        if self.opens or (self.methods and name not in self.methods):
             return
         with Path(self.trace).open("a") as trace:
             trace.write(name + "\n")
         self._count += 1
         if self._count == self.at:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _is_old(self, method: str, args: tuple[Any, ...]) -> bool:
+        at = TWEET_ARGUMENT.get(method)
+        return at is not None and ids.time_ms(args[at]) < self._armed_ms
 
 
 class Counted:
@@ -89,7 +104,7 @@ class Counted:
             try:
                 return await call(*args, **options)
             finally:
-                self._point.passed(_label(name, args))
+                self._point.passed(name, args)
 
         return counted
 
@@ -134,7 +149,13 @@ def _failing_worker(point: FailPoint) -> type[WorkerProcess]:
     class FailingWorker(WorkerProcess):
         def __init__(self, store: Any, cache: Any, *rest: Any):
             *rest, settings = rest
-            short = replace(settings, lease_renew_s=RENEW_S, lease_free_after_s=FREE_AFTER_S, save_every_s=SAVE_S)
+            short = replace(
+                settings,
+                lease_renew_s=RENEW_S,
+                lease_free_after_s=FREE_AFTER_S,
+                save_every_s=SAVE_S,
+                late_print_after_s=LATE_PRINT_S,
+            )
             super().__init__(Counted(store, point), Counted(cache, point), *rest, short)
 
     return FailingWorker

@@ -30,8 +30,9 @@ def nobody_knows() -> Iterator[None]:
 class Witness:
     """`client` leads to servers that are well.  Names begin with `prefix`: accounts are for ever."""
 
-    def __init__(self, client: Client, prefix: str):
+    def __init__(self, client: Client, prefix: str, page_size: int = 5):
         self.client, self._prefix, self._numbers = client, prefix, itertools.count(1)
+        self._page_size = page_size
         self.whom: dict[int, set[int]] = {}
         self.posts: list[Post] = []
         self.deleted: dict[int, int] = {}
@@ -83,7 +84,7 @@ class Witness:
         while not stop.is_set():
             for reader in list(self.readers):
                 try:
-                    self.scrolls.append(await scroll(self.client, reader, 5))
+                    self.scrolls.append(await scroll(self.client, reader, self._page_size))
                 except (errors.Unavailable, errors.DeadlineExceeded):
                     self.refused += 1
             await asyncio.sleep(PAUSE_S)
@@ -108,7 +109,7 @@ class Witness:
         Raises AssertionError for anything lost, doubled or wrong."""
         last = max(post.acked_ms for post in self.posts)
         await await_claim(self.client.acting_as(self.readers[0]), last)
-        final = [await scroll(self.client, reader, 5) for reader in self.readers]
+        final = [await scroll(self.client, reader, self._page_size) for reader in self.readers]
         sources = {reader: frozenset(authors) for reader, authors in self.whom.items()}
         verdict = Oracle(sources, self.posts, self.deleted).judge([*self.scrolls, *final])
         assert verdict.wrong == []
@@ -128,5 +129,5 @@ class Witness:
 
     async def _profile_has_exactly(self, author: int) -> None:
         texts = {post.id: post.text for post in self.posts}
-        shown = [(tweet.id, tweet.text) async for tweet in self.client.user_timeline(author, page_size=5)]
+        shown = [(tweet.id, tweet.text) async for tweet in self.client.user_timeline(author, page_size=self._page_size)]
         assert shown == [(id_, texts[id_]) for id_ in self._alive({author})], f"profile of {author}"
