@@ -1,6 +1,6 @@
 """Bugs on purpose: what each rule prevents, put in by patching from here.  Nothing in the product knows of them.
 
-Each is a rule left out: the simulation must see what happens then.  `SEEDS` says within how many histories.
+Each is a rule left out: the simulation must see what happens then.  `PLANS` says where it looks and how long.
 """
 
 from __future__ import annotations
@@ -8,17 +8,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
 from rookery_server.cache.interface import Delivered, Link
 from rookery_server.cache.memory import MemoryCache, Node, bodies, lists
 from rookery_server.cache.memory import relations as cached_relations
-from rookery_server.cache.memory.placing import under_build
 from rookery_server.cache.memory.relations import stored
 from rookery_server.cache.memory.values import StoredRelations
 from rookery_server.domain import ids, limits
 from rookery_server.domain.events import Event, EventKind
+from rookery_server.services import builds, home
 from rookery_server.services.claims import Snapshot
 from rookery_server.services.writes import StartedWrites
 from rookery_server.store.interface import TweetRow
@@ -28,6 +29,7 @@ from rookery_server.workers.fanout import FanOut
 from rookery_server.workers.fleet import Fleet
 from rookery_server.workers.log_reader import ShardLog
 from rookery_server.workers.recovery import Recovery
+from tests.simulation.history import Climate
 from tests.support.faults import StoreFaults
 
 Bug = Callable[[ExitStack], None]
@@ -81,20 +83,27 @@ def old_ids_are_pushed_on_top(stack: ExitStack) -> None:
 
 
 def builds_ignore_the_token(stack: ExitStack) -> None:
-    """A build is stored whether or not its token is still in place (build B6)."""
-    finish = lists._finish
+    """A build neither leaves a token nor looks for it: what is delivered while it gathers is lost (build B1, B6)."""
+    begin, finish = MemoryCache.begin_home, MemoryCache.finish_home
 
-    def careless(node: Node, key: bytes, token: int, gathered: Any, whole: bool, kept: int) -> bool:
-        entries = lists.entries_of(node, key)
-        if entries is None or entries[-1] != token:
-            node.set(key, (token,), 60.0)
-        return finish(node, key, token, gathered, whole, kept)
+    async def without(self: MemoryCache, user_id: int, token: int) -> Link | None:
+        link = await begin(self, user_id, token)
+        if link is not None:
+            self._world.node_of(user_id).delete(lists.keys.home(user_id))
+        return link
 
-    stack.enter_context(patch.object(lists, "_finish", careless))
+    async def anyway(
+        self: MemoryCache, user_id: int, token: int, ids: Any, whole: bool, version: int, link: Link
+    ) -> bool:
+        self._world.node_of(user_id).set(lists.keys.home(user_id), (token,), 60.0)
+        return await finish(self, user_id, token, ids, whole, version, link)
+
+    stack.enter_context(patch.object(MemoryCache, "begin_home", without))
+    stack.enter_context(patch.object(MemoryCache, "finish_home", anyway))
 
 
-def builds_begin_without_a_token(stack: ExitStack) -> None:
-    """What is delivered while a build gathers is overwritten by what it gathered (build B1)."""
+def pushes_during_a_build_are_dropped(stack: ExitStack) -> None:
+    """What stands in front of the token is overwritten by what was gathered (build B1)."""
     finished = lists.finished
     stack.enter_context(
         patch.object(lists, "finished", lambda pushed, gathered, whole, kept: finished((), gathered, whole, kept))
@@ -107,7 +116,11 @@ def events_before_their_rows(stack: ExitStack) -> None:
     async def without_looking(self: Applier, event: Event) -> TweetRow:
         return TweetRow(event.target, event.subject, b"?", event.version)
 
+    async def no_edge(self: Applier, event: Event) -> None:
+        return None
+
     stack.enter_context(patch.object(Applier, "_tweet", without_looking))
+    stack.enter_context(patch.object(Applier, "_edge", no_edge))
 
 
 def repeats_keep_the_event_id(stack: ExitStack) -> None:
@@ -172,34 +185,21 @@ def audits_see_nothing(stack: ExitStack) -> None:
     stack.enter_context(patch.object(ShardLog, "audit", equal))
 
 
-def builds_outlive_removals(stack: ExitStack) -> None:
-    """A stub leaves the token of a build under way in place (removal R1)."""
+def lists_outlive_their_relations(stack: ExitStack) -> None:
+    """A stub removes no list, and a list counts whatever relations it was built under (removal R1 and R3: each of the
+    two alone is made good by the other)."""
 
     def stub(node: Node, user_id: int, version: int, *, once: bool) -> bool:
-        old, key = stored(node, user_id), lists.keys.home(user_id)
+        old = stored(node, user_id)
         if once and old is not None and version in old.stubbed:
             return False
         new = StoredRelations(version, (version,)) if old is None else old.stub(version)
         node.set(lists.keys.relations(user_id), new, limits.RELATIONS_LIFE_S)
-        if not under_build(lists.entries_of(node, key) or ()):
-            node.delete(key)
         return True
 
     stack.enter_context(patch.object(cached_relations, "stub", stub))
-
-
-def relations_are_stored_blindly(stack: ExitStack) -> None:
-    """A loader stores what it read over whatever stands there by now (removal R2)."""
-
-    async def blindly(self: MemoryCache, user_id: int, seen: bytes | None, relations: Any) -> bool:
-        def put(node: Node) -> bool:
-            value = StoredRelations(relations.version, (), relations)
-            node.set(lists.keys.relations(user_id), value, limits.RELATIONS_LIFE_S)
-            return True
-
-        return (await self._ask(user_id, "store_relations", put))[1]
-
-    stack.enter_context(patch.object(MemoryCache, "store_relations", blindly))
+    stack.enter_context(patch.object(home, "usable", lambda read, relations: read.exists))
+    stack.enter_context(patch.object(builds, "usable", lambda read, relations: read.exists))
 
 
 def settled_without_the_replica(stack: ExitStack) -> None:
@@ -218,27 +218,45 @@ def removals_are_not_later(stack: ExitStack) -> None:
     stack.enter_context(patch.object(ids, "later_timestamp_us", lambda new_id, old_us: ids.write_timestamp_us(new_id)))
 
 
-SEEDS: dict[Bug, int] = {
-    w_past_what_is_not_applied: 20,
-    unacked_pushes_are_forgotten: 20,
-    followers_before_the_author: 40,
-    old_ids_are_pushed_on_top: 40,
-    builds_ignore_the_token: 40,
-    builds_begin_without_a_token: 40,
-    events_before_their_rows: 40,
-    repeats_keep_the_event_id: 40,
-    fills_overwrite: 40,
-    claims_ignore_links: 40,
-    marks_survive_what_they_cover: 40,
-    recovery_applies_nothing: 20,
-    audits_see_nothing: 20,
-    builds_outlive_removals: 40,
-    relations_are_stored_blindly: 40,
-    settled_without_the_replica: 40,
-    reads_of_one_replica: 20,
-    removals_are_not_later: 40,
+@dataclass(frozen=True)
+class Plan:
+    """Caught within `seeds` histories of this climate."""
+
+    climate: Climate
+    seeds: int
+
+
+SLOW_FAN_OUT = Climate({"slow_pages": 0.5, "own_fails": 0.8}, (), {"follow": 15, "unfollow": 15})
+SLOW_PUSHES = Climate({"slow_pages": 0.5}, ("_restart_empty",), {"follow": 8, "unfollow": 8})
+FULL_CACHE = Climate({"cache_full": 0.1})
+LATE_BATCHES = Climate({"store_late": 0.4, "late_s": 30.0}, active_s=60.0)
+SLOW_BUILDS = Climate({"slow_gathers": 0.5}, (), {"post": 60, "follow": 20, "unfollow": 20})
+SLOW_FILLS = Climate({"slow": 0.3, "slow_reads_s": 4.5}, ("_restart_empty",) * 3, {"delete": 30})
+TORN_BATCHES = Climate({"store_torn": 0.8, "stub_fails": 0.7}, (), {"follow": 25, "unfollow": 25})
+FAILOVERS = Climate({}, ("_fail_over", "_fail_over_at_once"), {"delete": 15}, replicated=True)
+LAGGING_REPLICAS = Climate({"lagging_replica": 0.7}, (), {"follow": 10, "unfollow": 6})
+SKEWED_CLOCKS = Climate({}, (), {"delete": 20, "follow": 10, "unfollow": 10})
+
+PLANS: dict[Bug, Plan] = {
+    w_past_what_is_not_applied: Plan(SLOW_PUSHES, 10),
+    unacked_pushes_are_forgotten: Plan(FULL_CACHE, 10),
+    followers_before_the_author: Plan(SLOW_FAN_OUT, 20),
+    old_ids_are_pushed_on_top: Plan(SLOW_PUSHES, 20),
+    builds_ignore_the_token: Plan(SLOW_BUILDS, 20),
+    pushes_during_a_build_are_dropped: Plan(SLOW_BUILDS, 20),
+    lists_outlive_their_relations: Plan(SLOW_BUILDS, 20),
+    events_before_their_rows: Plan(TORN_BATCHES, 20),
+    repeats_keep_the_event_id: Plan(LATE_BATCHES, 20),
+    audits_see_nothing: Plan(LATE_BATCHES, 20),
+    fills_overwrite: Plan(SLOW_FILLS, 20),
+    claims_ignore_links: Plan(FAILOVERS, 20),
+    marks_survive_what_they_cover: Plan(FAILOVERS, 10),
+    recovery_applies_nothing: Plan(FAILOVERS, 10),
+    settled_without_the_replica: Plan(FAILOVERS, 20),
+    reads_of_one_replica: Plan(LAGGING_REPLICAS, 10),
+    removals_are_not_later: Plan(SKEWED_CLOCKS, 20),
 }
-BY_NAME = {bug.__name__: bug for bug in SEEDS}
+BY_NAME = {bug.__name__: bug for bug in PLANS}
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from rookery_server.cache.memory import MemoryCacheWorld, Node
 from rookery_server.domain import ids as snowflake
@@ -47,6 +47,20 @@ AUDITED_AFTER_S = 8.0
 PAGES_MOST = 500
 
 
+@dataclass(frozen=True)
+class Climate:
+    """What to draw from, instead of everything: to look long where something is rare otherwise.
+
+    `weather`: fixed probabilities; all others are 0.  `troubles`: names of methods of `History`.  `deeds`: by name, how
+    often people do what, where it differs."""
+
+    weather: Mapping[str, float] = field(default_factory=dict)
+    troubles: tuple[str, ...] = ()
+    deeds: Mapping[str, int] = field(default_factory=dict)
+    replicated: bool = False
+    active_s: float = ACTIVE_S
+
+
 @dataclass
 class Outcome:
     """What a history amounted to."""
@@ -61,14 +75,16 @@ class Outcome:
 
 
 class History:
-    def __init__(self, seed: int, trace: Trace, loop: VirtualTimeLoop) -> None:
-        self.seed, self.loop, self.trace = seed, loop, trace
+    def __init__(self, seed: int, trace: Trace, loop: VirtualTimeLoop, climate: Climate | None = None) -> None:
+        self.seed, self.loop, self.trace, self.climate = seed, loop, trace, climate
         self.weather = Weather()
         self.chance = Chance(seed, loop, trace, self.weather)
         self.dice = self.chance.dice
         self.true_clock = SkewedClock(loop)
         self.store = MemoryStoreWorld(self.true_clock, SHARDS)
-        self.cache = MemoryCacheWorld(self.true_clock, replicated=self.dice.random() < 0.7)
+        self.cache = MemoryCacheWorld(
+            self.true_clock, replicated=climate.replicated if climate else self.dice.random() < 0.7
+        )
         self.oracle = Oracle()
         self.people = list(range(1, self.dice.choice([4, 6, 8]) + 1))
         self.servers: list[Server] = []
@@ -158,6 +174,10 @@ class History:
     def brew(self) -> None:
         """Each history has its own mixture, so that some faults come alone and some together."""
         dice, weather = self.dice, self.weather
+        if self.climate is not None:
+            for name, value in self.climate.weather.items():
+                setattr(weather, name, value)
+            return
         weather.slow = dice.choice([0.0, 0.01, 0.05])
         weather.slow_reads_s = dice.choice([0.3, 2.0, 7.0])
         weather.lagging_replica = dice.choice([0.0, 0.2, 0.5])
@@ -168,15 +188,22 @@ class History:
         weather.cache_refuses = dice.choice([0.0, 0.0, 0.003])
         weather.cache_silent = dice.choice([0.0, 0.0, 0.003])
         weather.cache_full = dice.choice([0.0, 0.0, 0.02])
+        weather.store_torn = dice.choice([0.0, 0.1])
+        weather.slow_gathers = dice.choice([0.0, 0.0, 0.2])
+        weather.own_fails = dice.choice([0.0, 0.0, 0.3])
+        weather.stub_fails = dice.choice([0.0, 0.0, 0.3])
+        weather.late_s = dice.choice([12.0, 30.0])
         weather.slow_pages = dice.choice([0.0, 0.0, 0.1])
 
     async def _trouble(self) -> None:
         """Faults of whole nodes and processes, one after another."""
         kinds: list[Callable[[], Awaitable[None]]] = [
-            self._stop_node, self._fail_over, self._restart_empty, self._cut_links, self._pause_process,
+            self._stop_node, self._fail_over, self._fail_over_at_once, self._restart_empty, self._cut_links, self._pause_process,
             self._step_clock, self._lag_replica,
         ]  # fmt: skip
         mine = self.dice.sample(kinds, self.dice.randrange(0, 4))
+        if self.climate is not None:
+            mine = [getattr(self, name) for name in self.climate.troubles]
         while mine:
             await asyncio.sleep(self.dice.uniform(1.0, 9.0))
             await self.dice.choice(mine)()
@@ -208,12 +235,29 @@ class History:
         if not node.replicated:
             return
         node.replicating = False
-        await asyncio.sleep(self.dice.uniform(0.0, 1.5))
+        await asyncio.sleep(self.dice.uniform(0.0, self.dice.choice([1.5, 9.0])))
         self._told(node.name, "dies")
         node.kill()
-        await asyncio.sleep(self.dice.uniform(1.0, 4.0))
+        await asyncio.sleep(self.dice.choice([0.0, 1.0, 4.0]))
         node.fail_over()
         self._told(node.name, "is succeeded")
+        await self._everybody_looks()
+
+    async def _fail_over_at_once(self) -> None:
+        """A replica far behind takes over before anybody has noticed."""
+        node = self._node()
+        if not node.replicated:
+            return
+        node.replicating = False
+        await asyncio.sleep(self.dice.uniform(6.0, 10.0))
+        if not node.dead:
+            node.fail_over()
+            self._told(node.name, "is succeeded at once")
+            await self._everybody_looks()
+
+    async def _everybody_looks(self) -> None:
+        """At once, through both servers: nobody may see more claimed than there is."""
+        await asyncio.gather(*(self._page(user, None, server) for user in self.people for server in self.servers))
 
     async def _restart_empty(self) -> None:
         node = self._node()
@@ -241,13 +285,13 @@ class History:
     # --- people -------------------------------------------------------------------------------------------------
 
     async def _client(self) -> None:
-        deeds: dict[Callable[[], Awaitable[object]], int] = {
-            self.post: 30, self.delete: 4, self.follow: 4, self.unfollow: 4, self.look: 18, self.scroll: 3,
-            self.poll_newer: 4,
-        }  # fmt: skip
+        weights = {"post": 30, "delete": 4, "follow": 4, "unfollow": 4, "look": 18, "scroll": 3, "poll_newer": 4}
+        if self.climate is not None:
+            weights |= self.climate.deeds
+        deeds: list[Callable[[], Awaitable[object]]] = [getattr(self, name) for name in weights]
         while True:
             await asyncio.sleep(self.dice.choice([0.0, 0.05, 0.4, 1.0]))
-            await self.dice.choices(list(deeds), list(deeds.values()))[0]()
+            await self.dice.choices(deeds, list(weights.values()))[0]()
 
     async def _watcher(self) -> None:
         """Somebody who looks at everybody's page again and again."""
@@ -278,7 +322,7 @@ class History:
         request_id = f"00000000-0000-4000-8000-{self._texts:012d}" if self.dice.random() < 0.7 else ""
         token = await self._try_post(post, request_id)
         while request_id and post.tries[-1].outcome == "info" and self.dice.random() < 0.6:
-            await asyncio.sleep(self.dice.choice([0.0, 0.3, 14.0]))
+            await asyncio.sleep(self.dice.choice([0.0, 0.3, 17.0]))
             token = await self._try_post(post, request_id)
         if token is not None and self.dice.random() < 0.3:
             await self._page(author, None, self._server(), token=token, token_post=post)
@@ -297,7 +341,7 @@ class History:
 
     async def delete(self) -> None:
         known = [post for post in self.oracle.by_id.values() if not post.deletes or self.dice.random() < 0.1]
-        recent = sorted(known, key=lambda post: post.tweet_id or 0)[-12:]
+        recent = sorted(known, key=lambda post: post.tweet_id or 0)[-self.dice.choice([2, 12, 40]) :]
         if not recent:
             return
         post = self.dice.choice(recent)
@@ -412,7 +456,7 @@ class History:
         busy = [self.loop.create_task(self._client()) for _ in range(3)]
         busy.append(self.loop.create_task(self._watcher()))
         busy += [self.loop.create_task(self._trouble()), self.loop.create_task(self._respawn())]
-        await self._while_well(busy, ACTIVE_S)
+        await self._while_well(busy, self.climate.active_s if self.climate else ACTIVE_S)
         self.weather.calm()
         await self._end(busy[:-2])
         await self._quiet(busy)
@@ -454,7 +498,15 @@ class History:
         await self._end(busy[-1:])
         await self._final_pages()
 
+    async def _learn_what_stands(self) -> None:
+        """Posts whose outcome nobody heard, and that happened: they are to be delivered like any other."""
+        for author in self.people:
+            for row in (await self.store.client().user_tweets(author, None, 10_000)).rows:
+                if row.body:
+                    self.oracle.found(self.oracle.texts[row.body.decode().split(":", 2)[2]], row.tweet_id)
+
     async def _final_pages(self) -> None:
+        await self._learn_what_stands()
         for user in self.people:
             server, shown = self._server(), list[int]()
             position: PageCursor | NewerCursor | None = None
@@ -469,25 +521,24 @@ class History:
                     break
                 position = page.next_cursor
             self.oracle.check_scroll(user, shown, self.loop.now)
-        self._check_mirrors()
+        await self._check_mirrors()
 
-    def _check_mirrors(self) -> None:
+    async def _check_mirrors(self) -> None:
+        store = self.store.client()
         for one in self.people:
-            for other in self.people:
-                truth = self.store.tables["following"].row((0, 1), one, other)
-                mirror = self.store.tables["followers"].row((0, 1), other, one)
-                on = [cell is not None and cell.value for cell in (truth, mirror)]
-                if on[0] != on[1]:
-                    raise Wrong(f"{one} follows {other}: {on[0]} in one table, {on[1]} in the other")
+            followed = {edge.followee_id for edge in await store.following(one) if edge.on}
+            mirrored = {who for who in self.people if one in (await store.followers(who, None, 100)).follower_ids}
+            if followed != mirrored:
+                raise Wrong(f"{one} follows {followed} in one table, {mirrored} in the other")
 
 
-def simulate(seed: int, trace: Trace | None = None) -> Outcome:
+def simulate(seed: int, trace: Trace | None = None, climate: Climate | None = None) -> Outcome:
     """Raises Wrong, or whatever a process died of."""
     logging.disable(logging.CRITICAL)
     loop, trace = VirtualTimeLoop(), trace or Trace()
     group_tasks(loop)
     loop.set_exception_handler(lambda loop, context: None)
-    history = History(seed, trace, loop)
+    history = History(seed, trace, loop, climate)
     try:
         run(history.run(), loop, history.chance.end)
     finally:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.bugs import SEEDS, Bug, planted
+from tests.simulation.bugs import PLANS, Bug, Plan, planted
 from tests.simulation.history import simulate
 from tests.support.oracle import Wrong
 
 
-@pytest.mark.parametrize(("bug", "seeds"), SEEDS.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_is_caught(bug: Bug, seeds: int) -> None:
-    for seed in range(seeds):
+@pytest.mark.parametrize(("bug", "plan"), PLANS.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_is_caught(bug: Bug, plan: Plan) -> None:
+    for seed in range(plan.seeds):
         try:
             with planted(bug):
-                simulate(seed)
+                simulate(seed, climate=plan.climate)
         except Wrong:
             return
-    pytest.fail(f"not caught in {seeds} histories")
+    pytest.fail(f"not caught in {plan.seeds} histories")

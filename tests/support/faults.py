@@ -104,6 +104,8 @@ class Weather:
     store_late: float = 0.0
     """Of writes: the outcome is unknown, and each statement reaches each replica at its own time, or never."""
     lagging_replica: float = 0.0
+    store_torn: float = 0.0
+    """Of batches: one statement shows up to 1.5 s before the others."""
     slow: float = 0.0
     cache_refuses: float = 0.0
     cache_silent: float = 0.0
@@ -111,13 +113,20 @@ class Weather:
     """Of deliveries: refused for want of memory, over a link that lives."""
     slow_pages: float = 0.0
     """Of reads of followers: they take seconds, as a large fan-out does."""
+    slow_gathers: float = 0.0
+    """Of reads of author lists: what they found is looked at seconds later."""
+    own_fails: float = 0.0
+    """Of a server's own placing of a new post: best effort, and it failed."""
+    stub_fails: float = 0.0
+    """Of a server's own overwrites of relations: the change is acked unsettled."""
     slow_reads_s: float = 0.3
     late_s: float = 12.0
 
     def calm(self) -> None:
         self.crash = self.store_refuses = self.store_unknown = self.store_late = 0.0
         self.cache_refuses = self.cache_silent = self.slow = self.lagging_replica = 0.0
-        self.cache_full = self.slow_pages = 0.0
+        self.cache_full = self.slow_pages = self.store_torn = 0.0
+        self.slow_gathers = self.own_fails = self.stub_fails = 0.0
 
 
 class Chance:
@@ -179,7 +188,7 @@ class _Hooked:
 
 class StoreFaults(_Hooked, StoreHooks):
     _WRITES = frozenset({"post", "delete", "write_edge", "repair_mirror"})
-    _acked = True
+    _acked, _late_s = True, 0.0
 
     async def before(self, operation: str) -> None:
         chance, weather = self._chance, self._chance.weather
@@ -203,8 +212,10 @@ class StoreFaults(_Hooked, StoreHooks):
 
     def commit(self, operation: str, tables: Sequence[str]) -> Commit:
         chance, dice, self._acked = self._chance, self._chance.dice, True
+        self._late_s = dice.choice([0.1, 3.0, 12.0])
         if chance.happens(chance.weather.store_late):
             self._acked = False
+            self._late_s = dice.choice([0.1, 3.0, chance.weather.late_s])
             if dice.random() < 0.25:
                 return Commit(((),) * len(tables), acked=False, lost=True)
             now = tuple(tuple(dice.sample(EVERYWHERE, dice.choice([0, 0, 1, 1, 2, 3]))) for _ in tables)
@@ -212,7 +223,13 @@ class StoreFaults(_Hooked, StoreHooks):
         if chance.happens(chance.weather.lagging_replica):
             away = dice.choice(EVERYWHERE)
             return Commit((tuple(replica for replica in EVERYWHERE if replica != away),) * len(tables))
-        return Commit((EVERYWHERE,) * len(tables))
+        early = frozenset[int]()
+        if len(tables) > 1 and chance.happens(chance.weather.store_torn):
+            early = frozenset({dice.randrange(len(tables)), len(tables) - 1})
+        return Commit((EVERYWHERE,) * len(tables), early=early)
+
+    async def between(self, operation: str) -> None:
+        await self._pass(f"{operation} |", self._chance.dice.uniform(0.0, 1.5), pausable=False)
 
     def later(self, apply: Callable[[], None]) -> None:
         def arrive() -> None:
@@ -221,7 +238,7 @@ class StoreFaults(_Hooked, StoreHooks):
 
         self._chance.late += 1
         dice = self._chance.dice
-        delay_s = dice.uniform(0.0, dice.choice([0.1, 3.0, self._chance.weather.late_s]))
+        delay_s = self._late_s * dice.uniform(0.6, 1.0)
         if not self._acked:
             self._chance.latest_s = max(delay_s, self._chance.latest_s)
         self._chance.loop.call_later(delay_s, arrive)
@@ -239,13 +256,19 @@ class CacheFaults(_Hooked, CacheHooks):
         await self._pass(f"{operation} {node} <", chance.dice.uniform(0.0001, 0.2 if slow else 0.001), pausable=False)
         if chance.happens(weather.cache_refuses):
             raise CacheUnavailable
+        fails = {"post_own": weather.own_fails, "stub_relations": weather.stub_fails}.get(operation, 0.0)
+        if chance.happens(fails):
+            raise CacheUnavailable
         if operation in _DELIVERS and chance.happens(weather.cache_full):
             raise Refused
 
     async def after(self, operation: str, node: str) -> None:
         chance, weather = self._chance, self._chance.weather
         slow = chance.happens(weather.slow)
-        await self._pass(f"{operation} {node} >", chance.delay(0.0001, 0.2 if slow else 0.001, slow), pausable=True)
+        most = 0.2 if slow else 0.001
+        if operation == "read_authors" and chance.happens(weather.slow_gathers):
+            slow, most = True, 2.5
+        await self._pass(f"{operation} {node} >", chance.delay(0.0001, most, slow), pausable=True)
         if chance.happens(weather.cache_silent):
             raise CacheUnavailable(outcome=Outcome.UNKNOWN)
 

@@ -50,6 +50,8 @@ class Post:
     tries: list[Operation] = field(default_factory=list)
     tweet_id: int | None = None
     deletes: list[Operation] = field(default_factory=list)
+    stands: bool = False
+    """Found in the store after quiet."""
 
     def acked_ms(self) -> int | None:
         return min((one.acked_ms for one in self.tries if one.outcome == "ok"), default=None)
@@ -125,6 +127,10 @@ class Oracle:
             raise Wrong(f"{post.text} has two ids: {post.tweet_id} and {tweet_id}")
         post.tweet_id = tweet_id
         self.by_id[tweet_id] = post
+
+    def found(self, post: Post, tweet_id: int) -> None:
+        self.learn(post, tweet_id)
+        post.stands = True
 
     def seeded(self, author: int, text: str, tweet_id: int) -> None:
         """A tweet from before the history."""
@@ -212,7 +218,7 @@ class Oracle:
             raise Wrong(f"user {user} was shown something twice")
         have = set(shown)
         for id_, post in self.by_id.items():
-            acked = post.acked_ms() is not None
+            acked = post.acked_ms() is not None or post.stands
             deleted = [one for one in post.deletes if one.may_have_happened()]
             own = post.author == user
             pair = self.pairs[user, post.author]
