@@ -8,12 +8,11 @@ later one sees, for exactly the rows it read and no others.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+import bisect
+import heapq
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
-
-Replica = Mapping[int, "Cell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,9 @@ class Cell:
             return other is None or self.timestamp_us > other.timestamp_us
         return self._rank() > other._rank()
 
+    def lives(self, now_ms: int) -> bool:
+        return self.expires_ms is None or self.expires_ms > now_ms
+
     def _rank(self) -> tuple[bool, int, Any]:
         return self.expires_ms is not None, self.expires_ms or 0, self.value
 
@@ -45,30 +47,75 @@ class Mutation:
     cell: Cell
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which rows of a partition a read asks for: keys strictly between two borders, at most `limit` live ones."""
+
+    above: int | None = None
+    below: int | None = None
+    limit: int | None = None
+    newest_first: bool = False
+
+
+EVERYTHING = Span()
+
+
+class _Partition:
+    """What one replica holds of a partition: cells by key, and the keys in order."""
+
+    __slots__ = ("cells", "keys")
+
+    def __init__(self) -> None:
+        self.cells: dict[int, Cell] = {}
+        self.keys: list[int] = []
+
+    def put(self, key: int, cell: Cell) -> None:
+        if key not in self.cells:
+            bisect.insort(self.keys, key)
+        self.cells[key] = cell
+
+    def between(self, span: Span) -> list[int]:
+        low = 0 if span.above is None else bisect.bisect_right(self.keys, span.above)
+        high = len(self.keys) if span.below is None else bisect.bisect_left(self.keys, span.below)
+        keys = self.keys[low:high]
+        return keys[::-1] if span.newest_first else keys
+
+
 class Table:
     """Rows by partition and clustering key, on each of `replicas` replicas."""
 
     def __init__(self, replicas: int) -> None:
-        self._replicas: tuple[dict[Hashable, dict[int, Cell]], ...] = tuple(defaultdict(dict) for _ in range(replicas))
+        self._replicas: tuple[dict[Hashable, _Partition], ...] = tuple({} for _ in range(replicas))
 
     def apply(self, replica: int, partition: Hashable, key: int, cell: Cell) -> None:
-        rows = self._replicas[replica][partition]
-        if cell.beats(rows.get(key)):
-            rows[key] = cell
+        rows = self._replicas[replica].setdefault(partition, _Partition())
+        if cell.beats(rows.cells.get(key)):
+            rows.put(key, cell)
 
     def row(self, asked: Iterable[int], partition: Hashable, key: int) -> Cell | None:
-        """One row at a quorum: `asked` are the replicas that answer."""
+        """One row at a quorum, expired or not: `asked` are the replicas that answer."""
         return self._winner(tuple(asked), partition, key)
 
-    def rows(self, asked: Iterable[int], partition: Hashable) -> dict[int, Cell]:
-        """A whole partition at a quorum, in no order."""
-        asked = tuple(asked)
-        held = {key for replica in asked for key in self._replicas[replica].get(partition, ())}
-        winners = ((key, self._winner(asked, partition, key)) for key in held)
-        return {key: cell for key, cell in winners if cell is not None}
+    def rows(
+        self, asked: Iterable[int], partition: Hashable, span: Span = EVERYTHING, now_ms: int = 0
+    ) -> dict[int, Cell]:
+        """The rows of a span that live at `now_ms`, at a quorum, in the span's order.  Rows behind the last one are not
+        read, so not repaired either."""
+        asked, live = tuple(asked), dict[int, Cell]()
+        held = [rows.between(span) for replica in asked if (rows := self._replicas[replica].get(partition))]
+        for key in heapq.merge(*held, reverse=span.newest_first):
+            if len(live) == span.limit:
+                break
+            if key in live:
+                continue  # the next replica's copy of it
+            cell = self._winner(asked, partition, key)
+            if cell is not None and cell.lives(now_ms):
+                live[key] = cell
+        return live
 
     def _winner(self, asked: tuple[int, ...], partition: Hashable, key: int) -> Cell | None:
-        found = [self._replicas[replica].get(partition, {}).get(key) for replica in asked]
+        holders = [self._replicas[replica].get(partition) for replica in asked]
+        found = [None if rows is None else rows.cells.get(key) for rows in holders]
         winner: Cell | None = None
         for cell in found:
             if cell is not None and cell.beats(winner):
@@ -76,5 +123,5 @@ class Table:
         if winner is not None:
             for replica, cell in zip(asked, found, strict=True):
                 if cell is not winner:
-                    self._replicas[replica][partition][key] = winner
+                    self.apply(replica, partition, key, winner)
         return winner

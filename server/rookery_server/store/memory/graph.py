@@ -8,7 +8,7 @@ from rookery_server.domain.events import Event
 from rookery_server.domain.limits import REMOVED_EDGE_LIFE_S
 from rookery_server.domain.models import Edge
 from rookery_server.store.interface import FollowersPage
-from rookery_server.store.memory.cells import Cell, Mutation
+from rookery_server.store.memory.cells import Cell, Mutation, Span
 from rookery_server.store.memory.role import Role
 
 
@@ -31,12 +31,12 @@ class GraphRole(Role):
 
     async def following(self, follower_id: int) -> tuple[Edge, ...]:
         rows = await self._rows("following", "following", follower_id)
-        return tuple(Edge(follower_id, id_, rows[id_].value, rows[id_].timestamp_us) for id_ in sorted(rows))
+        return tuple(Edge(follower_id, id_, cell.value, cell.timestamp_us) for id_, cell in rows.items())
 
     async def followers(self, followee_id: int, after: int | None, limit: int) -> FollowersPage:
-        rows = await self._rows("followers", "followers", followee_id)
-        live = sorted(id_ for id_, cell in rows.items() if cell.value and (after is None or id_ > after))
-        return FollowersPage(tuple(live[:limit]), live[limit - 1] if len(live) > limit else None)
+        rows = await self._rows("followers", "followers", followee_id, Span(above=after, limit=limit))
+        live = tuple(id_ for id_, cell in rows.items() if cell.value)
+        return FollowersPage(live, max(rows) if len(rows) == limit else None)
 
     def _cell(self, edge: Edge) -> Cell:
         return Cell(edge.on, edge.version_us, None if edge.on else self._now_ms() + REMOVED_EDGE_LIFE_S * 1000)

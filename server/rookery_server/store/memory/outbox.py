@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rookery_server.domain import events, ids
 from rookery_server.store.interface import DeadLetter, OutboxRow, Progress, WindowPrint
-from rookery_server.store.memory.cells import Cell
+from rookery_server.store.memory.cells import Span
 from rookery_server.store.memory.role import Role
 
 _DAY_MS = 86_400_000
@@ -20,17 +20,19 @@ class OutboxRole(Role):
         return self._world.shards
 
     async def read(self, shard: int, since_ms: int, until_ms: int) -> tuple[OutboxRow, ...]:
-        found: dict[int, Cell] = {}
+        if since_ms >= until_ms:
+            return ()
+        found: list[OutboxRow] = []
+        span = Span(above=ids.first_at(since_ms) - 1, below=ids.first_at(until_ms))
         for window in events.windows_between(since_ms, until_ms - 1):
-            found |= await self._rows("read", "outbox", (shard, window))
-        return tuple(_row(id_, found[id_].value) for id_ in sorted(found) if since_ms <= ids.time_ms(id_) < until_ms)
+            rows = await self._rows("read", "outbox", (shard, window), span)
+            found.extend(_row(id_, cell.value) for id_, cell in rows.items())
+        return tuple(found)
 
     async def load_progress(self, reader: str, shard: int) -> Progress:
         def load() -> Progress:
             saved = self._world.saved_progress(reader, shard)
-            oldest = (self._now_ms() - _PRINTS_MS) // events.WINDOW_MS
-            prints = {window: print_ for window, print_ in saved.windows.items() if window >= oldest}
-            return Progress(saved.fence, saved.checkpoint_ms, prints)
+            return Progress(saved.fence, saved.checkpoint_ms, saved.live_prints(self._now_ms()))
 
         return await self._compare_and_set("load_progress", load)
 
@@ -42,17 +44,23 @@ class OutboxRole(Role):
             if fence < saved.fence:
                 return False
             saved.fence, saved.checkpoint_ms = fence, checkpoint_ms
-            saved.windows |= {print_.window: print_ for print_ in windows}
+            expires_ms = self._now_ms() + _PRINTS_MS
+            saved.windows |= {print_.window: (print_, expires_ms) for print_ in windows}
             return True
 
         return await self._compare_and_set("save_progress", save)
 
     async def bury(self, reader: str, letter: DeadLetter) -> None:
-        await self._compare_and_set("bury", lambda: self._world.dead.setdefault((reader, letter.event_id), letter))
+        def bury() -> None:
+            key = (reader, letter.event_id)
+            # Both have the timestamp of the id: of two reasons the greater stands, as cells do.
+            self._world.dead[key] = max(letter, self._world.dead.get(key, letter), key=lambda one: one.error)
+
+        await self._compare_and_set("bury", bury)
 
     async def dead_letters(self, reader: str, days: int) -> tuple[DeadLetter, ...]:
         def letters() -> tuple[DeadLetter, ...]:
-            today = self._now_ms() // _DAY_MS
+            today = self._clock.now_ms() // _DAY_MS  # what to ask for goes by the asking process's clock
             mine = (letter for (of, _), letter in sorted(self._world.dead.items()) if of == reader)
             return tuple(letter for letter in mine if ids.time_ms(letter.event_id) // _DAY_MS > today - days)
 

@@ -11,8 +11,8 @@ from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import Outcome, StoreUnavailable
 from rookery_server.domain.events import Event
 from rookery_server.domain.ids import write_timestamp_us
-from rookery_server.store.memory.cells import Cell, Mutation
-from rookery_server.store.memory.hooks import StoreHooks
+from rookery_server.store.memory.cells import EVERYTHING, Cell, Mutation, Span
+from rookery_server.store.memory.hooks import Commit, StoreHooks
 
 if TYPE_CHECKING:
     from rookery_server.store.memory.world import MemoryStoreWorld
@@ -46,30 +46,35 @@ class Role:
         """Many rows by (partition, key), each read by itself; absent ones are absent."""
         await self._hooks.before(operation)
         found = {row: self._world.tables[table].row(self._hooks.asked(operation), *row) for row in rows}
+        now_ms = self._now_ms()
         await self._hooks.after(operation)
-        return {row: cell for row, cell in found.items() if cell is not None and self._live(cell)}
+        return {row: cell for row, cell in found.items() if cell is not None and cell.lives(now_ms)}
 
-    async def _rows(self, operation: str, table: str, partition: Hashable) -> dict[int, Cell]:
+    async def _rows(self, operation: str, table: str, partition: Hashable, span: Span = EVERYTHING) -> dict[int, Cell]:
+        """In the span's order."""
         await self._hooks.before(operation)
-        rows = self._world.tables[table].rows(self._hooks.asked(operation), partition)
+        rows = self._world.tables[table].rows(self._hooks.asked(operation), partition, span, self._now_ms())
         await self._hooks.after(operation)
-        return {key: cell for key, cell in rows.items() if self._live(cell)}
-
-    def _live(self, cell: Cell) -> bool:
-        return cell.expires_ms is None or cell.expires_ms > self._now_ms()
+        return rows
 
     async def _batch(self, operation: str, mutations: Sequence[Mutation]) -> None:
         """All of it in the end or nothing at all, but each statement on each replica at its own time."""
         await self._hooks.before(operation)
         commit = self._hooks.commit(operation, [mutation.table for mutation in mutations])
-        for mutation, now in zip(mutations, commit.now, strict=True):
-            for replica in now:
-                self._world.apply(replica, mutation)
+        if commit.early:
+            self._show(mutations, commit, commit.early)
+            await self._hooks.between(operation)
+        self._show(mutations, commit, range(len(mutations)))
         if not commit.lost:
             self._leave_for_later(mutations, commit.now)
         await self._hooks.after(operation)
         if not commit.acked:
             raise StoreUnavailable(outcome=Outcome.UNKNOWN)
+
+    def _show(self, mutations: Sequence[Mutation], commit: Commit, which: Iterable[int]) -> None:
+        for at in which:
+            for replica in commit.now[at]:
+                self._world.apply(replica, mutations[at])
 
     def _leave_for_later(self, mutations: Sequence[Mutation], now: Sequence[Sequence[int]]) -> None:
         for mutation, done in zip(mutations, now, strict=True):

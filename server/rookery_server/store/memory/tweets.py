@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from rookery_server.domain.events import Event
 from rookery_server.store.interface import TweetRow, UserTweetIds, UserTweets
-from rookery_server.store.memory.cells import Cell, Mutation
+from rookery_server.store.memory.cells import Cell, Mutation, Span
 from rookery_server.store.memory.role import Role
 
 
@@ -32,19 +33,18 @@ class TweetsRole(Role):
         return {id_: _row(id_, cell) for (_, id_), cell in found.items()}
 
     async def user_tweets(self, user_id: int, before_id: int | None, limit: int) -> UserTweets:
-        rows = await self._rows("user_tweets", "user_tweets", user_id)
-        ids, end = _newest(rows, before_id, limit)
-        return UserTweets(tuple(_row(id_, rows[id_]) for id_ in ids), end)
+        rows = await self._rows("user_tweets", "user_tweets", user_id, _newest(before_id, limit))
+        return UserTweets(tuple(_row(*row) for row in islice(rows.items(), limit)), len(rows) <= limit)
 
     async def user_tweet_ids(self, user_id: int, before_id: int | None, limit: int) -> UserTweetIds:
-        rows = await self._rows("user_tweet_ids", "user_tweets", user_id)
-        return UserTweetIds(*_newest(rows, before_id, limit))
+        rows = await self._rows("user_tweet_ids", "user_tweets", user_id, _newest(before_id, limit))
+        return UserTweetIds(tuple(islice(rows, limit)), len(rows) <= limit)
 
     async def user_tweet(self, user_id: int, tweet_id: int) -> TweetRow | None:
         cell = await self._row("user_tweet", "user_tweets", user_id, tweet_id)
         return None if cell is None else _row(tweet_id, cell)
 
 
-def _newest(ids: dict[int, Cell], before_id: int | None, limit: int) -> tuple[tuple[int, ...], bool]:
-    older = sorted((id_ for id_ in ids if before_id is None or id_ < before_id), reverse=True)
-    return tuple(older[:limit]), len(older) <= limit
+def _newest(before_id: int | None, limit: int) -> Span:
+    """One row more than asked for tells whether there is an older one."""
+    return Span(below=before_id, limit=limit + 1, newest_first=True)

@@ -25,7 +25,12 @@ SHARDS = 16
 class SavedProgress:
     fence: int = 0
     checkpoint_ms: int = 0
-    windows: dict[int, WindowPrint] = field(default_factory=dict)
+    windows: dict[int, tuple[WindowPrint, int]] = field(default_factory=dict)
+    """With the Unix ms each expires at."""
+
+    def live_prints(self, now_ms: int) -> dict[int, WindowPrint]:
+        self.windows = {window: saved for window, saved in self.windows.items() if saved[1] > now_ms}
+        return {window: print_ for window, (print_, _) in self.windows.items()}
 
 
 @dataclass(frozen=True, slots=True)
