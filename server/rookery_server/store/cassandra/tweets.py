@@ -91,8 +91,17 @@ class TweetTables(OutboxTables):
         return UserTweetIds(tuple(row[0] for row in rows), end)
 
     async def user_tweet(self, user_id: int, tweet_id: int) -> TweetRow | None:
-        rows = await self._session.execute(USER_TWEET_GET, (user_id, bucket_of(tweet_id), tweet_id))
-        return TweetRow(tweet_id, user_id, rows[0][1], rows[0][2]) if rows else None
+        pair = (user_id, bucket_of(tweet_id))
+        rows = await self._session.execute(USER_TWEET_GET, (*pair, tweet_id))
+        if not rows:
+            return None
+        row = TweetRow(tweet_id, user_id, rows[0][1], rows[0][2])
+        if pair not in self._known_buckets:
+            # The batch may have shown this row and not yet its bucket, without which no read of the author's rows finds
+            # it: written again, since the row is there to stay.
+            await self._session.execute(BUCKET_PUT, (*pair, row.version_us))
+            self._known_buckets.add(pair)
+        return row
 
     async def _newest(
         self, statement: Statement, user_id: int, before_id: int | None, limit: int
