@@ -23,6 +23,9 @@ Reply = Any
 _INCOMPLETE: Final = object()
 _LATE_GRACE_S = 0.010
 """The loop itself may have been held up: replies that wait in the socket are read before a time-out is believed."""
+_STALE_S: Final = 2.0
+"""Commands packed longer ago never leave: a process that stood still would push on top what was young before it did.
+With the 2 s in which an id may be pushed plainly this stays far below the 10 s order bound."""
 _ENDINGS: Final = ("MOVED", "ASK", "READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN")
 
 
@@ -107,6 +110,9 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         if self._transport is None or self.error is not None:
+            return
+        if time.monotonic() - self._turn > _STALE_S:
+            self.lose(TimedOut("packed, and not sent in time"))
             return
         self._transport.write(b"".join(self._out))
         self._out.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -50,6 +51,19 @@ async def test_one_turn_is_one_write() -> None:
     assert (await first, await second) == ([b"A"], [b"B", b"C"])
     assert connection.unanswered == 0
     connection.lose(NotSent("done"))
+
+
+async def test_what_was_packed_before_the_process_stood_still_never_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push that was young when it was packed would land on top of entries far newer than itself."""
+    connection, wire = connected()
+    answer = connection.send(PING, 1)
+    stopped = time.monotonic() + 3
+    monkeypatch.setattr(time, "monotonic", lambda: stopped)
+    await turn()
+    assert wire.writes == []
+    with pytest.raises(TimedOut):
+        await answer
+    assert wire.aborted
 
 
 async def test_an_error_reply_stands_in_its_place() -> None:
