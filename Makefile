@@ -38,10 +38,10 @@ wipe: $(INSTALLED)  ## stop the stack and delete its data
 	@$(BIN)/rookery dev wipe
 
 ##@ Check it
-.PHONY: test check lint types proto unit simulate conformance integration e2e faults
+.PHONY: test check lint types proto unit contracts simulate conformance integration e2e faults
 test: check conformance integration e2e  ## everything: what CI runs
 
-check: lint types proto unit simulate  ## the fast tier, without servers: run it before every commit
+check: lint types proto unit contracts simulate  ## the fast tier, without servers: run it before every commit
 
 lint: $(INSTALLED)  ## ruff: mistakes, async traps, form
 	$(RUN) ruff check $(SOURCES)
@@ -54,6 +54,9 @@ proto: lint-proto breaking  ## the contract: form, and nothing in it that breaks
 
 unit: $(GENERATED)  ## unit and architecture tests: memory adapters, fake clock
 	$(PYTEST) tests/unit tests/architecture $(ARGS)
+
+contracts: $(GENERATED)  ## the suites of `conformance`, memory adapters alone
+	$(PYTEST) tests/conformance -k memory $(ARGS)
 
 simulate: $(GENERATED)  ## SEEDS histories in virtual time, with faults, against an oracle; a failing seed replays exactly
 	$(RUN) tests.simulation.run --seeds $(SEEDS)

@@ -269,7 +269,7 @@ class LeaseStore(Protocol):
         ...
 
     async def release_lease(self, lease: Lease) -> bool:
-        """Empties the owner, renewals + 1; fence and ceiling stay.  False if it was taken or changed."""
+        """Empties the owner; fence, renewals and ceiling stay.  False if it was taken or changed."""
         ...
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from rookery_server.domain import limits
 from rookery_server.domain.clock import Clock, SystemClock
+from rookery_server.store.cassandra import outbox
 from rookery_server.store.interface import Store
 from rookery_server.store.memory import MemoryStoreWorld
 from tests.conformance.ids import Ids
@@ -37,6 +39,13 @@ def make_store(request: pytest.FixtureRequest) -> MakeStore:
 @pytest.fixture
 def store(make_store: MakeStore) -> Store:
     return make_store(SystemClock())
+
+
+@pytest.fixture
+def short_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the real adapter reads at once, cut to a few rows: so that a handful of rows takes several reads."""
+    monkeypatch.setattr(outbox, "_PAGE", 3)
+    monkeypatch.setattr(limits, "FOLLOWER_PAGE", 3)
 
 
 @pytest.fixture

@@ -115,6 +115,20 @@ async def test_whom_one_follows_comes_by_followee(store: Store, ids: Ids) -> Non
     assert [edge.followee_id for edge in await store.following(ME)] == [ME + 1, YOU, THEM]
 
 
+async def test_whom_one_follows_comes_whole_however_many(store: Store, ids: Ids, short_reads: None) -> None:
+    edges = tuple(Edge(ME, followee, followee % 3 > 0, followee) for followee in range(1, 8))
+    for edge in edges:
+        await write(store, ids, edge)
+    assert await store.following(ME) == edges
+
+
+async def test_a_page_of_removed_followers_is_empty_and_not_the_last(store: Store, ids: Ids) -> None:
+    for follower in range(1, 7):
+        await write(store, ids, Edge(follower, YOU, follower > 4, 10))
+    assert await followers(store, YOU, 2) == [5, 6]
+    assert (await store.followers(YOU, 6, 2)).next_after is None
+
+
 async def test_followers_come_in_order_page_by_page(store: Store, ids: Ids) -> None:
     people = random.Random(1).sample(range(1, 10**12), 23)
     for at, follower in enumerate(people):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from typing import cast
 
 from rookery_server.domain import ids as snowflake
+from rookery_server.domain.clock import SystemClock
 from rookery_server.domain.events import WINDOW_MS, Event, EventKind, decode, encode, shard_of
 from rookery_server.store.interface import DeadLetter, Store, TweetRow, WindowPrint
 from tests.conformance.ids import Ids
+from tests.conformance.store.conftest import MakeStore
 
 READER = "tests"
 
@@ -53,6 +57,26 @@ async def test_the_border_of_a_window_hides_nothing(store: Store) -> None:
     assert [row.event_id for row in await store.read(2, border - 1, border)] == [last]
 
 
+async def test_what_this_release_cannot_decode_is_told_and_its_neighbours_go_on(store: Store, ids: Ids) -> None:
+    subject = subjects_of(store, 3, 1)[0]
+    before = await file(store, ids.mint(), subject)
+    newer = Event(ids.mint(), cast(EventKind, 99), subject, 1, 1)  # a kind of a later release
+    await store.post(TweetRow(newer.id, subject, b"x", 1), newer)
+    after = await file(store, ids.mint(), subject)
+    at = snowflake.time_ms(before.id)
+    rows = await store.read(3, at, at + 60_000)
+    assert [row.event for row in rows] == [before, None, after]
+    assert (rows[1].event_id, rows[1].raw) == (newer.id, encode(newer))
+    assert "99" in rows[1].error
+
+
+async def test_a_long_window_is_read_to_its_end(store: Store, ids: Ids, short_reads: None) -> None:
+    subject = subjects_of(store, 1, 1)[0]
+    events = [await file(store, ids.mint(), subject) for _ in range(7)]
+    at = snowflake.time_ms(events[0].id)
+    assert [row.event for row in await store.read(1, at, at + 60_000)] == events
+
+
 async def test_shards_are_kept_apart(store: Store, ids: Ids) -> None:
     events = {shard: await file(store, ids.mint(), subjects_of(store, shard, 1)[0]) for shard in range(store.shards)}
     now = time.time_ns() // 1_000_000
@@ -89,6 +113,14 @@ async def test_the_same_and_a_higher_fence_write(store: Store) -> None:
         assert (saved.fence, saved.checkpoint_ms) == (fence, checkpoint)
 
 
+async def test_of_many_who_save_the_highest_fence_stands(make_store: MakeStore) -> None:
+    stores = {fence: make_store(SystemClock()) for fence in range(1, 7)}
+    saved = await asyncio.gather(*(one.save_progress(READER, 0, fence, fence, []) for fence, one in stores.items()))
+    progress = await stores[1].load_progress(READER, 0)
+    assert (progress.fence, progress.checkpoint_ms) == (6, 6)
+    assert saved[-1]
+
+
 async def test_windows_are_added_and_replaced(store: Store) -> None:
     window = time.time_ns() // 1_000_000 // WINDOW_MS
     first, second = WindowPrint(window - 1, 2, -(2**62), 0), WindowPrint(window, 3, 2**62, 0)
@@ -104,6 +136,20 @@ async def test_burying_twice_is_burying_once(store: Store, ids: Ids) -> None:
         await store.bury(READER, letter)
     assert await store.dead_letters(READER, 2) == (letter,)
     assert await store.dead_letters("others", 2) == ()
+
+
+async def test_many_letters_are_read_to_the_end(store: Store, ids: Ids, short_reads: None) -> None:
+    letters = [DeadLetter(1, ids.mint(), b"%d" % number, "e") for number in range(7)]
+    for letter in reversed(letters):
+        await store.bury(READER, letter)
+    assert await store.dead_letters(READER, 2) == tuple(letters)
+
+
+async def test_a_letter_buried_by_two_releases_is_one(store: Store, ids: Ids) -> None:
+    event_id = ids.mint()
+    for reason in ("b", "c", "a"):
+        await store.bury(READER, DeadLetter(2, event_id, b"raw", reason))
+    assert await store.dead_letters(READER, 2) == (DeadLetter(2, event_id, b"raw", "c"),)
 
 
 async def test_only_the_last_days_are_dug_up(store: Store, ids: Ids) -> None:

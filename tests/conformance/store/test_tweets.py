@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
+
+import pytest
 
 from rookery_server.domain import ids as snowflake
 from rookery_server.domain.clock import SystemClock
@@ -154,6 +157,29 @@ async def test_pages_are_strictly_below_their_border(store: Store, ids: Ids) -> 
     assert not page.end
     between = await store.user_tweet_ids(AUTHOR, rows[0].tweet_id + 1, 2)
     assert (between.ids, between.end) == ((rows[0].tweet_id,), True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_random_writes_end_as_the_latest_timestamps_say(store: Store, ids: Ids, seed: int) -> None:
+    """Posts, repeats and deletions in any order, over months; of one timestamp the greater body stands."""
+    dice = random.Random(seed)
+    tweets = [ids.mint(dice.choice((0, 20, 40, 400)) * DAY_S) for _ in range(8)]
+    truth: dict[int, TweetRow] = {}
+    for _ in range(30):
+        row = row_of(dice.choice(tweets))
+        if dice.random() < 0.3:
+            row = TweetRow(row.tweet_id, AUTHOR, b"", row.version_us + dice.randrange(3))
+            await delete(store, ids, row.tweet_id, row.version_us)
+        else:
+            await post(store, ids, row)
+        truth[row.tweet_id] = max(row, truth.get(row.tweet_id, row), key=lambda one: (one.version_us, one.body))
+    assert await store.get_tweets(tweets) == truth
+    newest_first = [truth[tweet_id] for tweet_id in sorted(truth, reverse=True)]
+    assert (await store.user_tweets(AUTHOR, None, 100)).rows == tuple(newest_first)
+    for limit in (1, 3):
+        assert await history(store, limit) == [row.tweet_id for row in newest_first]
+    for row in newest_first:
+        assert await store.user_tweet(AUTHOR, row.tweet_id) == row
 
 
 async def test_authors_are_kept_apart(store: Store, ids: Ids) -> None:

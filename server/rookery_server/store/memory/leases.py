@@ -24,9 +24,7 @@ class LeasesRole(Role):
         return await self._swap("renew_lease", lease, new)
 
     async def release_lease(self, lease: Lease) -> bool:
-        return (
-            await self._swap("release_lease", lease, replace(lease, owner="", renewals=lease.renewals + 1)) is not None
-        )
+        return await self._swap("release_lease", lease, replace(lease, owner="")) is not None
 
     async def _swap(self, operation: str, expected: Lease | None, new: Lease) -> Lease | None:
         def swap() -> Lease | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -40,6 +40,11 @@ class Planned(StoreHooks):
         self.waiting: list[Callable[[], None]] = []
         self.refuse: Outcome | None = None
         self.lose_answer = False
+        self.look: Callable[[], Awaitable[None]] | None = None
+
+    async def between(self, operation: str) -> None:
+        if self.look is not None:
+            await self.look()
 
     async def before(self, operation: str) -> None:
         if self.refuse is not None:
@@ -133,6 +138,24 @@ async def test_what_comes_late_loses_to_what_was_written_after(store: MemoryStor
     for arrive in hooks.waiting:
         arrive()
     assert await store.edge(1, 2) == Edge(1, 2, False, 6)
+
+
+async def test_a_batch_may_show_in_parts_before_it_is_acked(
+    store: MemoryStore, hooks: Planned, world: MemoryStoreWorld
+) -> None:
+    seen: list[bool] = []
+
+    async def look() -> None:
+        other = world.client()
+        seen.append(await other.edge(1, 2) is not None)
+        seen.append((await other.followers(2, None, 10)).follower_ids == (1,))
+
+    hooks.look = look
+    hooks.next = Commit((EVERYWHERE,) * 3, early=frozenset({1}))
+    await write(store, True)
+    assert seen == [False, True]
+    await look()
+    assert seen[2:] == [True, True]
 
 
 async def test_a_lost_batch_never_comes(store: MemoryStore, hooks: Planned) -> None:
