@@ -109,6 +109,9 @@ REREAD_MS = 10_000
 DEGRADED_AFTER_MS = 20_000
 MARKS_PERIOD_S = 0.5
 """How often a server reads the watermarks of every primary."""
+MARKS_GOOD_FOR_S = 2.0
+"""Marks read longer ago vouch for nothing: a primary may have failed since, and its successor lacks what they spoke of.
+Less than any sensible node time-out, before which nobody is promoted."""
 FILL_MAX_AGE_S = 5.0
 """A cache fill of data read longer ago is dropped."""
 SETTLE_WAIT_MS = 200

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rookery_server.cache.interface import Link, Marks, Watermarks
+from rookery_server.domain.clock import Clock, SystemClock
 from rookery_server.domain.errors import CacheUnavailable
-from rookery_server.domain.limits import MARKS_PERIOD_S
+from rookery_server.domain.limits import MARKS_GOOD_FOR_S, MARKS_PERIOD_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,11 @@ def least(marks: Mapping[str, Marks | None], shards: int) -> int:
 class ClaimTracker:
     """Reads the marks of every node again and again; whoever reads a list takes a snapshot before."""
 
-    def __init__(self, cache: Watermarks, shards: int):
-        self._cache, self._shards = cache, shards
+    def __init__(self, cache: Watermarks, shards: int, clock: Clock | None = None):
+        self._cache, self._shards, self._clock = cache, shards, clock or SystemClock()
         self._latest: Snapshot | None = None
+        self._read_at = 0.0
+        self._reading: asyncio.Task[Snapshot] | None = None
 
     async def run(self) -> None:
         """Polls each 500 ms until cancelled; started by the wiring."""
@@ -60,16 +63,29 @@ class ClaimTracker:
             await asyncio.sleep(MARKS_PERIOD_S)
 
     async def snapshot(self) -> Snapshot:
-        """The latest one, whatever its age: an old claim is a low claim, never a wrong one.  Reads the marks only if
-        nobody did before."""
-        return self._latest or await self.refresh()
+        """The latest one, if the marks were read lately; otherwise they are read now, once for all who ask.
+
+        An old claim is a low claim, but not for ever a true one: after a failover, lists are built of what is left on
+        the new primary, before the worker has applied again what it lost, and others than this one vouch for them."""
+        if self._latest is not None and self._clock.monotonic() - self._read_at <= MARKS_GOOD_FOR_S:
+            return self._latest
+        if self._reading is None:
+            self._reading = asyncio.create_task(self.refresh())
+            self._reading.add_done_callback(self._ended)
+        return await asyncio.shield(self._reading)
+
+    def _ended(self, reading: asyncio.Task[Snapshot]) -> None:
+        self._reading = None
 
     async def refresh(self) -> Snapshot:
         """Reads the marks now.  A cache out of reach gives an empty snapshot, which vouches for nothing."""
+        began = self._clock.monotonic()
         try:
             marks = await self._cache.read_marks()
         except CacheUnavailable:
             marks = {}
         links = {node.link.node: node.link for node in marks.values() if node is not None and node.known}
-        self._latest = Snapshot(least(marks, self._shards), links)
-        return self._latest
+        read = Snapshot(least(marks, self._shards), links)
+        if self._latest is None or began >= self._read_at:
+            self._latest, self._read_at = read, began
+        return read

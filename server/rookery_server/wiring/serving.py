@@ -80,7 +80,7 @@ class ServerProcess:
         self._minter = IdMinter(
             clock, self._worker_id, self._gate, guard, refused=lambda reason: metrics.ids_refused(reason).inc()
         )
-        self._claims = ClaimTracker(cache, store.shards)
+        self._claims = ClaimTracker(cache, store.shards, clock)
         self._writes = StartedWrites(clock, self._minter.mint)
         self._health = Health([service.full_name for service in SERVICES])
         chance = random.SystemRandom()

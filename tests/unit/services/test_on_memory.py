@@ -45,7 +45,7 @@ class Server:
         store, cache, time = stage.stores.client(), stage.caches.client(), stage.time
         known, codec, quotas = KnownUsers(store), TextCodec(), LocalQuotas(time)
         writes, hydration = StartedWrites(time, self.mint), Hydration(store, cache)
-        self.claims = ClaimTracker(cache, SHARDS)
+        self.claims = ClaimTracker(cache, SHARDS, time)
         self.users = Users(store, time, self.mint, known, writes)
         self.tweets = Tweets(store, cache, time, self.mint, codec, hydration, known, quotas, writes)
         self.graph = Graph(store, cache, time, self.mint, known, quotas, writes)
