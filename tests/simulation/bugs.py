@@ -131,10 +131,11 @@ def repeats_keep_the_event_id(stack: ExitStack) -> None:
         if event.kind is not EventKind.POST:
             return await attempt(self, call, event, send)
         other = copy.copy(self)
-        other._ids = lambda: event.target
+        other._new_id = lambda: event.target
         return await attempt(other, call, event, send)
 
     stack.enter_context(patch.object(StartedWrites, "attempt", with_old_id))
+    stack.enter_context(patch.object(StartedWrites, "_in_time", lambda self, event: True))
 
 
 def fills_overwrite(stack: ExitStack) -> None:
@@ -230,6 +231,7 @@ SLOW_FAN_OUT = Climate({"slow_pages": 0.5, "own_fails": 0.8}, (), {"follow": 15,
 SLOW_PUSHES = Climate({"slow_pages": 0.5}, ("_restart_empty",), {"follow": 8, "unfollow": 8})
 FULL_CACHE = Climate({"cache_full": 0.1})
 LATE_BATCHES = Climate({"store_late": 0.4, "late_s": 30.0}, active_s=60.0)
+LOST_BATCHES = Climate({"store_lost": 0.5}, active_s=60.0)
 SLOW_BUILDS = Climate({"slow_gathers": 0.5}, (), {"post": 60, "follow": 20, "unfollow": 20})
 SLOW_FILLS = Climate({"slow": 0.3, "slow_reads_s": 4.5}, ("_restart_empty",) * 3, {"delete": 30})
 TORN_BATCHES = Climate({"store_torn": 0.8, "stub_fails": 0.7}, (), {"follow": 25, "unfollow": 25})
@@ -246,7 +248,7 @@ PLANS: dict[Bug, Plan] = {
     pushes_during_a_build_are_dropped: Plan(SLOW_BUILDS, 20),
     lists_outlive_their_relations: Plan(SLOW_BUILDS, 20),
     events_before_their_rows: Plan(TORN_BATCHES, 20),
-    repeats_keep_the_event_id: Plan(LATE_BATCHES, 20),
+    repeats_keep_the_event_id: Plan(LOST_BATCHES, 20),
     audits_see_nothing: Plan(LATE_BATCHES, 20),
     fills_overwrite: Plan(SLOW_FILLS, 20),
     claims_ignore_links: Plan(FAILOVERS, 20),

@@ -184,6 +184,7 @@ class History:
         weather.crash = dice.choice([0.0, 0.0005, 0.003])
         weather.store_refuses = dice.choice([0.0, 0.0, 0.01])
         weather.store_unknown = dice.choice([0.0, 0.0, 0.01])
+        weather.store_lost = dice.choice([0.0, 0.0, 0.1])
         weather.store_late = dice.choice([0.0, 0.1, 0.3])
         weather.cache_refuses = dice.choice([0.0, 0.0, 0.003])
         weather.cache_silent = dice.choice([0.0, 0.0, 0.003])
@@ -198,8 +199,8 @@ class History:
     async def _trouble(self) -> None:
         """Faults of whole nodes and processes, one after another."""
         kinds: list[Callable[[], Awaitable[None]]] = [
-            self._stop_node, self._fail_over, self._fail_over_at_once, self._restart_empty, self._cut_links, self._pause_process,
-            self._step_clock, self._lag_replica,
+            self._stop_node, self._fail_over, self._fail_over_at_once, self._restart_empty, self._cut_links,
+            self._pause_process, self._step_clock, self._lag_replica,
         ]  # fmt: skip
         mine = self.dice.sample(kinds, self.dice.randrange(0, 4))
         if self.climate is not None:

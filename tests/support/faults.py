@@ -103,6 +103,8 @@ class Weather:
     store_unknown: float = 0.0
     store_late: float = 0.0
     """Of writes: the outcome is unknown, and each statement reaches each replica at its own time, or never."""
+    store_lost: float = 0.0
+    """Of writes: the outcome is unknown, and nothing happened."""
     lagging_replica: float = 0.0
     store_torn: float = 0.0
     """Of batches: one statement shows up to 1.5 s before the others."""
@@ -125,7 +127,7 @@ class Weather:
     def calm(self) -> None:
         self.crash = self.store_refuses = self.store_unknown = self.store_late = 0.0
         self.cache_refuses = self.cache_silent = self.slow = self.lagging_replica = 0.0
-        self.cache_full = self.slow_pages = self.store_torn = 0.0
+        self.store_lost = self.cache_full = self.slow_pages = self.store_torn = 0.0
         self.slow_gathers = self.own_fails = self.stub_fails = 0.0
 
 
@@ -213,6 +215,8 @@ class StoreFaults(_Hooked, StoreHooks):
     def commit(self, operation: str, tables: Sequence[str]) -> Commit:
         chance, dice, self._acked = self._chance, self._chance.dice, True
         self._late_s = dice.choice([0.1, 3.0, 12.0])
+        if chance.happens(chance.weather.store_lost):
+            return Commit(((),) * len(tables), acked=False, lost=True)
         if chance.happens(chance.weather.store_late):
             self._acked = False
             self._late_s = dice.choice([0.1, 3.0, chance.weather.late_s])
