@@ -42,8 +42,11 @@ class Failing:
     def alive(self) -> bool:
         return processes.is_alive(self.process)
 
-    def arm(self) -> None:
+    async def arm(self) -> None:
+        """From here on calls about tweets minted from now on count."""
         processes.send(self.process, signal.SIGUSR1)
+        while not self.trace_file.with_suffix(".trace.armed").exists():  # noqa: ASYNC110  (a file cannot be awaited)
+            await asyncio.sleep(0.01)
 
     async def died(self, within_s: float = 30.0) -> None:
         """Returns when it is gone.  Raises AssertionError for one that lives on."""

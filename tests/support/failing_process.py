@@ -51,7 +51,8 @@ class FailPoint:
     """Kills its own process right after the `at`-th counted call was answered, whatever the answer; 0 = never.
 
     `methods`: which calls count (none named: all).  `opens`: counting begins with the first such call.  `armed`: from
-    the start, or else from SIGUSR1 on; then calls about older tweets (a recovery's) do not count.  `trace`: the file
+    the start, or else from SIGUSR1 on (then
+    `trace`.armed is made); then calls about older tweets (a recovery's) do not count.  `trace`: the file
     that gets a line for each counted call.
     """
 
@@ -61,13 +62,14 @@ class FailPoint:
     opens: str = ""
     armed: bool = True
     late: str = ""
-    """Name of a Cassandra batch: the next one is committed `late_s` later, the one after that is lost."""
+    """Name of a Cassandra batch: the first one is committed `late_s` later, the others are lost."""
     late_s: float = 0.0
     _count: int = field(default=0, init=False)
     _armed_ms: int = field(default=0, init=False)
 
     def arm(self, *_: object) -> None:
         self.armed, self._armed_ms = True, time.time_ns() // 1_000_000
+        Path(self.trace + ".armed").touch()
 
     def passed(self, method: str, args: tuple[Any, ...]) -> None:
         if not self.armed or self._is_old(method, args):
@@ -116,17 +118,16 @@ def _label(name: str, args: tuple[Any, ...]) -> str:
 
 
 class LateBatch:
-    """A session hook: one batch of a name is committed late, the next one never; both end without an answer."""
+    """A session hook: the first batch of a name is committed late, all others never; none of them is answered."""
 
     def __init__(self, name: str, after_s: float):
-        self._name, self._after_s, self._seen = name, after_s, 0
+        self._name, self._after_s = name, after_s
         self._late: list[asyncio.Task[None]] = []
 
     async def __call__(self, name: str, send: Send) -> Any:
-        if name != self._name or self._seen == 2:
+        if name != self._name:
             return await send()
-        self._seen += 1
-        if self._seen == 1:
+        if not self._late:
             self._late.append(asyncio.create_task(self._later(send)))
         raise StoreUnavailable(f"{name}: no answer", outcome=Outcome.UNKNOWN)
 
