@@ -65,7 +65,7 @@ class Server:
         self._gate = ClockGate(store, self._guard)
         self._worker_id = WorkerIdKeeper(store, clock, process.name, self._gate, self._guard, choice=choice)
         mint = IdMinter(clock, self._worker_id, self._gate, self._guard, pause=clock.pause).mint
-        self._claims = ClaimTracker(cache, store.shards)
+        self._claims = ClaimTracker(cache, store.shards, clock)
         writes, codec, users = StartedWrites(clock, mint), PlainCodec(), KnownUsers(store)
         hydration, quotas = Hydration(store, cache), LocalQuotas(clock, dict.fromkeys(LIMITS, 10**9))
         self.tweets = Tweets(store, cache, clock, mint, codec, hydration, users, quotas, writes)
