@@ -19,8 +19,9 @@ BASELINE := proto/baseline.binpb
 PROTO := $(wildcard proto/rookery/v1/*.proto)
 SOURCES := client server tests hatch_build.py
 
-# Histories of the simulation, each from its own seed: `make simulate SEEDS=10000` before a release.
-SEEDS ?= 500
+# Histories of the simulation, each from its own seed: about a minute of two cores; `make simulate SEEDS=10000` before a
+# release.
+SEEDS ?= 150
 # How long `make faults` goes on; a round of all faults takes about two minutes.
 SECONDS ?= 600
 # More options for pytest: `make unit ARGS="-k paging -x"`.
