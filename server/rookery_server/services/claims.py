@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rookery_server.cache.interface import Link, Marks, Watermarks
-from rookery_server.domain.clock import Clock, SystemClock
+from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.domain.limits import MARKS_GOOD_FOR_S, MARKS_PERIOD_S
 
@@ -50,8 +50,8 @@ def least(marks: Mapping[str, Marks | None], shards: int) -> int:
 class ClaimTracker:
     """Reads the marks of every node again and again; whoever reads a list takes a snapshot before."""
 
-    def __init__(self, cache: Watermarks, shards: int, clock: Clock | None = None):
-        self._cache, self._shards, self._clock = cache, shards, clock or SystemClock()
+    def __init__(self, cache: Watermarks, shards: int, clock: Clock):
+        self._cache, self._shards, self._clock = cache, shards, clock
         self._latest: Snapshot | None = None
         self._read_at = 0.0
         self._reading: asyncio.Task[Snapshot] | None = None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from rookery_server.cache.interface import Link, Marks
 from rookery_server.domain.errors import CacheUnavailable
+from rookery_server.domain.limits import MARKS_GOOD_FOR_S
 from rookery_server.services.claims import ClaimTracker, Snapshot, least
+from tests.unit.services.clocks import TestClock
 
 A, B = Link("a", 1), Link("b", 7)
 
@@ -49,7 +53,7 @@ def test_no_nodes_claim_nothing() -> None:
 
 
 async def test_a_claim_belongs_to_the_connections_it_was_read_over() -> None:
-    tracker = ClaimTracker(Nodes(a=_marks(A, 30), b=_marks(B, 25)), 1)
+    tracker = ClaimTracker(Nodes(a=_marks(A, 30), b=_marks(B, 25)), 1, TestClock())
     snapshot = await tracker.snapshot()
     assert snapshot.claim_for([A, B]) == 25
     assert snapshot.claim_for([]) == 25
@@ -58,7 +62,7 @@ async def test_a_claim_belongs_to_the_connections_it_was_read_over() -> None:
 
 
 async def test_a_node_that_is_not_known_is_not_vouched_for() -> None:
-    snapshot = await ClaimTracker(Nodes(a=_marks(A, 30), b=Marks(B, False)), 1).snapshot()
+    snapshot = await ClaimTracker(Nodes(a=_marks(A, 30), b=Marks(B, False)), 1, TestClock()).snapshot()
     assert snapshot.vouches_for([A])
     assert not snapshot.vouches_for([A, B])
     assert snapshot.claim_for([A]) == 0
@@ -66,7 +70,7 @@ async def test_a_node_that_is_not_known_is_not_vouched_for() -> None:
 
 async def test_a_cache_out_of_reach_vouches_for_nothing() -> None:
     nodes = Nodes(a=_marks(A, 30))
-    tracker = ClaimTracker(nodes, 1)
+    tracker = ClaimTracker(nodes, 1, TestClock())
     assert (await tracker.snapshot()).claim_for([A]) == 30
     nodes.away = True
     assert await tracker.refresh() == Snapshot()
@@ -75,9 +79,21 @@ async def test_a_cache_out_of_reach_vouches_for_nothing() -> None:
 
 async def test_a_snapshot_reads_only_if_nobody_did() -> None:
     nodes = Nodes(a=_marks(A, 30))
-    tracker = ClaimTracker(nodes, 1)
+    tracker = ClaimTracker(nodes, 1, TestClock())
     await tracker.snapshot()
     await tracker.snapshot()
     assert nodes.reads == 1
     await tracker.refresh()
+    assert nodes.reads == 2
+
+
+async def test_claim_C10_marks_are_read_again_when_they_are_old_once_for_all_who_ask() -> None:
+    nodes, clock = Nodes(a=_marks(A, 30)), TestClock()
+    tracker = ClaimTracker(nodes, 1, clock)
+    await tracker.snapshot()
+    clock.advance(int(MARKS_GOOD_FOR_S * 1000))
+    await tracker.snapshot()
+    assert nodes.reads == 1
+    clock.advance(1)
+    await asyncio.gather(*(tracker.snapshot() for _ in range(10)))
     assert nodes.reads == 2

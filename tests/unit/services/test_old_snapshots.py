@@ -1,4 +1,4 @@
-"""A claim read long ago: nodes may have changed hands since, and other servers may have built lists from what is left."""
+"""A claim read long ago: nodes may have changed hands since, and other servers built lists from what is left."""
 
 from __future__ import annotations
 

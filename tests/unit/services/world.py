@@ -70,7 +70,7 @@ class World:
         store, cache = cast(Store, self.store), cast(Cache, self.cache)
         known, codec = KnownUsers(store), TextCodec()
         writes, hydration = StartedWrites(self.clock, self.mint), Hydration(store, cache)
-        self.claims = ClaimTracker(cache, store.shards)
+        self.claims = ClaimTracker(cache, store.shards, self.clock)
         quotas = LocalQuotas(self.clock)
         self.users = Users(store, self.clock, self.mint, known, writes)
         self.tweets = Tweets(store, cache, self.clock, self.mint, codec, hydration, known, quotas, writes)
