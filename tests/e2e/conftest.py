@@ -11,6 +11,11 @@ import pytest
 from rookery import Client
 from rookery_server.dev.installation import Installation, Service
 from rookery_server.dev.stack import Stack
+from rookery_server.domain.clock import SystemClock
+from rookery_server.domain.events import Event, shard_of
+from rookery_server.metrics import Metrics
+from rookery_server.store.cassandra.settings import CassandraSettings
+from rookery_server.store.cassandra.store import CassandraStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +23,34 @@ class Running:
     installation: Installation
     server: Service
     worker: Service
+    keyspace: str
+    cassandra: tuple[str, int]
+
+    async def events(self, subject: int, since_ms: int, until_ms: int) -> list[Event]:
+        """What the outbox holds of one subject, read past the server."""
+        host, port = self.cassandra
+        settings = CassandraSettings((host,), port, self.keyspace)
+        store = await CassandraStore.open(settings, Metrics(), SystemClock())
+        try:
+            rows = await store.read(shard_of(subject, store.shards), since_ms, until_ms)
+        finally:
+            await store.close()
+        return [row.event for row in rows if row.event is not None and row.event.subject == subject]
 
 
 @pytest.fixture(scope="session")
 def running(stack: Stack) -> Iterator[Running]:
     """A keyspace of its own, so that several runs can share engines that are kept running."""
-    installation = Installation(stack, keyspace=f"e2e_{secrets.token_hex(4)}")
+    keyspace = f"e2e_{secrets.token_hex(4)}"
+    installation = Installation(stack, keyspace=keyspace)
     installation.migrate()
-    running = Running(installation, installation.start_server("e2e-serve"), installation.start_worker("e2e-work"))
+    running = Running(
+        installation,
+        installation.start_server("e2e-serve"),
+        installation.start_worker("e2e-work"),
+        keyspace,
+        (stack.cassandra_contact_points[0], stack.cassandra_port),
+    )
     yield running
     running.server.node.stop()
     running.worker.node.stop()

@@ -8,6 +8,9 @@ import uuid
 import pytest
 
 from rookery import Client, errors
+from rookery_server.domain.events import EventKind
+from tests.e2e.conftest import Running
+from tests.support.readers import now_ms
 
 
 async def account(client: Client, name: str) -> Client:
@@ -15,16 +18,23 @@ async def account(client: Client, name: str) -> Client:
     return client.acting_as(reply.user.id)
 
 
-async def test_a_thousand_calls_with_one_request_id_make_one_tweet(client: Client, unique: str) -> None:
+async def test_a_thousand_calls_with_one_request_id_make_one_tweet(
+    client: Client, running: Running, unique: str
+) -> None:
     ada = await account(client, unique)
     request_id = str(uuid.uuid4())
 
     async def post() -> int:
         return (await ada.create_tweet("once", request_id=request_id, timeout_s=20.0)).tweet.id
 
-    assert len(set(await asyncio.gather(*(post() for _ in range(1000))))) == 1
+    began = now_ms()
+    ids = set(await asyncio.gather(*(post() for _ in range(1000))))
+    assert len(ids) == 1
     me = (await client.get_user(unique)).id
     assert [tweet.text async for tweet in client.user_timeline(me)] == ["once"]
+    announced = await running.events(me, began - 1_000, now_ms() + 1_000)
+    assert {event.target for event in announced if event.kind is EventKind.POST} == ids
+    assert len(announced) <= 3, "few events: one, and perhaps a repeat of an unknown outcome"
 
 
 async def test_the_same_request_id_with_another_text_is_refused_and_writes_nothing(client: Client, unique: str) -> None:
