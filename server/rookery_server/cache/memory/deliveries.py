@@ -43,12 +43,12 @@ class DeliveriesRole(Role):
     async def _deliver_node(
         self, tweet_id: int, follower_ids: Sequence[int], name: str, link: Link | None, in_place: bool
     ) -> Delivered:
-        """One command a follower, in order: a link that breaks leaves a prefix of them."""
+        """One command a follower, in order: a link that breaks leaves a prefix of them, a refusal a gap."""
         parts = []
         for follower_id in follower_ids:
             part = await self._apply(name, link, "deliver", self._delivery(tweet_id, follower_id, in_place))
             parts.append(part)
-            if part.behind:
+            if link is None or not self.is_current(link):
                 break
         return _sum(parts)
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from rookery_server.domain.errors import CacheUnavailable
+
+
+class Refused(CacheUnavailable):
+    """The node's no to one command (OOM, NOPERM): it did nothing, and the link is as good as before."""
+
 
 class CacheHooks:
-    """`operation` is the name of the contract's method.  `CacheUnavailable` raised here ends the link."""
+    """`operation` is the name of the contract's method.  `CacheUnavailable` raised here ends the link, unless it is
+    `Refused`.  Real clients wait 250 ms for an answer: what waits longer here should end so."""
 
     async def before(self, operation: str, node: str) -> None:
         """Before the command runs: may wait; raising proves that it never will.  Commands of one link keep their

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from rookery_server.cache.interface import Link
-from rookery_server.cache.memory.hooks import CacheHooks
+from rookery_server.cache.memory.hooks import CacheHooks, Refused
 from rookery_server.cache.memory.node import Node
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CacheUnavailable, Outcome
@@ -65,7 +65,8 @@ class Role:
             del self._connections[link.node]
 
     async def _over(self, link: Link, operation: str, command: Callable[[Node], T]) -> T:
-        """Runs one command over exactly this link.  Raises CacheUnavailable, and then the link has ended."""
+        """Runs one command over exactly this link.  Raises CacheUnavailable, and then the link has ended unless the
+        node only refused this command."""
         order = self._current(link).order
         node = self._world.nodes[link.node]
         try:
@@ -75,6 +76,8 @@ class Role:
                 result = self._run(node, link, command)
             await self._hooks.after(operation, node.name)
             self._current(link)  # a reply cannot come over a broken connection
+        except Refused:
+            raise
         except CacheUnavailable:
             self._end(link)
             raise
