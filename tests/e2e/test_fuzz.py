@@ -1,4 +1,4 @@
-"""Ten thousand requests nobody would send, to a real server on real engines: nothing breaks, nothing is told."""
+"""Requests nobody would send, to a real server on real engines: nothing breaks, nothing is told."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rookery_server.rpc.methods import SERVICES, method_of
 from tests.e2e.conftest import Running
 from tests.support.fuzz import answers_well
 
-SENDERS, EACH = 8, 1_250
+SENDERS, EACH = 8, 400
 
 
 @pytest.mark.timeout(600)  # a busy machine answers a hundred a second
-async def test_ten_thousand_odd_requests_are_answered_well(running: Running, client: Client, unique: str) -> None:
+async def test_odd_requests_are_answered_well(running: Running, client: Client, unique: str) -> None:
     users = [(await client.create_user(f"{unique}_{n}")).user.id for n in range(3)]
     tweets = [(await client.acting_as(user).create_tweet("here to be found")).tweet.id for user in users]
     methods = [method_of(method) for service in SERVICES for method in service.methods]
