@@ -233,7 +233,8 @@ class StoreFaults(_Hooked, StoreHooks):
         return Commit((EVERYWHERE,) * len(tables), early=early)
 
     async def between(self, operation: str) -> None:
-        await self._pass(f"{operation} |", self._chance.dice.uniform(0.0, 1.5), pausable=False)
+        # Not a place to die in silence: the coordinator goes on, whatever becomes of its client.
+        await asyncio.sleep(self._chance.dice.uniform(0.0, 1.5))
 
     def later(self, apply: Callable[[], None]) -> None:
         def arrive() -> None:

@@ -63,8 +63,12 @@ class Role:
         commit = self._hooks.commit(operation, [mutation.table for mutation in mutations])
         if commit.early:
             self._show(mutations, commit, commit.early)
-            await self._hooks.between(operation)
-        self._show(mutations, commit, range(len(mutations)))
+            try:
+                await self._hooks.between(operation)
+            finally:  # whoever waited for it or not: what is in the batchlog is finished
+                self._show(mutations, commit, range(len(mutations)))
+        else:
+            self._show(mutations, commit, range(len(mutations)))
         if not commit.lost:
             self._leave_for_later(mutations, commit.now)
         await self._hooks.after(operation)
