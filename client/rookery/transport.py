@@ -46,16 +46,20 @@ class Transport:
         credentials: Credentials,
         timeout_s: float,
     ) -> Reply:
-        """Raises the typed error of the last try.  Only UNAVAILABLE is tried again."""
+        """Raises the typed error of the last try.  Only UNAVAILABLE is tried again.  The error's outcome speaks of all
+        tries: `none` only if every one of them is proven to have done nothing."""
         ends = time.monotonic() + timeout_s
-        tries = 0
+        tries, in_doubt = 0, False
         while True:
             tries += 1
             try:
                 answer = await self._once(stub, method, request, credentials, ends)
             except RookeryError as error:
+                in_doubt = in_doubt or error.outcome != "none"
                 wait = self._wait_before_retry(error, tries, ends)
                 if wait is None:
+                    if in_doubt:
+                        error.metadata = {**error.metadata, "outcome": "unknown"}
                     raise
                 await asyncio.sleep(wait)
                 continue
