@@ -130,6 +130,22 @@ async def test_the_log_may_show_before_the_row(store: MemoryStore, hooks: Planne
     assert await store.edge(1, 2) is not None
 
 
+async def test_a_torn_batch_is_finished_though_its_caller_is_gone(world: MemoryStoreWorld) -> None:
+    class Torn(StoreHooks):
+        def commit(self, operation: str, tables: Sequence[str]) -> Commit:
+            return Commit((EVERYWHERE,) * len(tables), early=frozenset({len(tables) - 1}))
+
+        async def between(self, operation: str) -> None:
+            seen.append(await world.client().edge(1, 2))
+            raise asyncio.CancelledError
+
+    seen: list[Edge | None] = []
+    with pytest.raises(asyncio.CancelledError):
+        await write(world.client(hooks=Torn()), True)
+    assert seen == [None], "the log before the edge"
+    assert await world.client().edge(1, 2) is not None
+
+
 async def test_what_comes_late_loses_to_what_was_written_after(store: MemoryStore, hooks: Planned) -> None:
     hooks.next = Commit(((), (), ()), acked=False)
     with pytest.raises(StoreUnavailable):
