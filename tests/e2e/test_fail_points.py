@@ -216,9 +216,9 @@ async def test_a_worker_killed_after_each_await_of_a_claim(ground: Ground, witne
 
 
 async def test_a_batch_that_commits_late_is_delivered_in_its_place(ground: Ground, witness: Witness) -> None:
-    """Later than any poll reads back: only the audit of its minute finds it."""
+    """Later than any poll reads back (20 s): only the audit of its minute finds it."""
     author = await author_with_followers(witness, 2)
-    server = await ground.forks.server(late="post_batch", late_s=15.0)
+    server = await ground.forks.server(late="post_batch", late_s=25.0)
     async with witness.watching(), Client(server.target) as client:
         first = await witness.post(author)
         with pytest.raises(errors.Unavailable) as unknown:
