@@ -92,7 +92,8 @@ class Redis(_Login):
     """Any of the cluster, host:port; the others are found through them."""
     timeout_s: Seconds = 0.25
     """A calm node answers in 1 ms; a quarter of a second is a stall."""
-    connect_timeout_s: Seconds = 0.25
+    connect_timeout_s: Seconds = 1.0
+    """Connection and handshake together; a loop that is late must still get through."""
     window: Annotated[int, Field(ge=100, le=100_000)] = 1_000
     """Commands one connection may have unanswered."""
 

@@ -37,7 +37,7 @@ class RedisSettings:
     """Announced address → the one to dial: for clusters behind address translation."""
     timeout_s: float = 0.25
     """A reply later than this ends the connection.  A calm node answers in 1 ms; a quarter of a second is a stall."""
-    connect_timeout_s: float = 0.25
+    connect_timeout_s: float = 1.0
     """Connection and handshake together."""
     queue: int = 1_000
     """Commands one connection may have unanswered: nothing waits without bound."""
