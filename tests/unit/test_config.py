@@ -81,6 +81,7 @@ OTHER = {
     "CASSANDRA__KEYSPACE": "other",
     "SERVE__REFLECTION": "false",
     "WORK__POLL_S": "2",
+    "REDIS__CONNECT_TIMEOUT_S": "2",
 }
 """Values a setting accepts and that are not its default, where that is not 1."""
 
