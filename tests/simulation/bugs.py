@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from rookery_server.cache import keys
 from rookery_server.cache.interface import Delivered, Link
-from rookery_server.cache.memory import MemoryCache, Node, bodies, lists
+from rookery_server.cache.memory import MemoryCache, Node, bodies, lists, placing
 from rookery_server.cache.memory import relations as cached_relations
 from rookery_server.cache.memory.relations import stored
 from rookery_server.cache.memory.values import StoredRelations
@@ -29,7 +30,7 @@ from rookery_server.workers.fanout import FanOut
 from rookery_server.workers.fleet import Fleet
 from rookery_server.workers.log_reader import ShardLog
 from rookery_server.workers.recovery import Recovery
-from tests.simulation.history import Climate
+from tests.simulation.troubles import Climate
 from tests.support.faults import StoreFaults
 
 Bug = Callable[[ExitStack], None]
@@ -89,13 +90,13 @@ def builds_ignore_the_token(stack: ExitStack) -> None:
     async def without(self: MemoryCache, user_id: int, token: int) -> Link | None:
         link = await begin(self, user_id, token)
         if link is not None:
-            self._world.node_of(user_id).delete(lists.keys.home(user_id))
+            self._world.node_of(user_id).delete(keys.home(user_id))
         return link
 
     async def anyway(
         self: MemoryCache, user_id: int, token: int, ids: Any, whole: bool, version: int, link: Link
     ) -> bool:
-        self._world.node_of(user_id).set(lists.keys.home(user_id), (token,), 60.0)
+        self._world.node_of(user_id).set(keys.home(user_id), (token,), 60.0)
         return await finish(self, user_id, token, ids, whole, version, link)
 
     stack.enter_context(patch.object(MemoryCache, "begin_home", without))
@@ -104,7 +105,7 @@ def builds_ignore_the_token(stack: ExitStack) -> None:
 
 def pushes_during_a_build_are_dropped(stack: ExitStack) -> None:
     """What stands in front of the token is overwritten by what was gathered (build B1)."""
-    finished = lists.finished
+    finished = placing.finished
     stack.enter_context(
         patch.object(lists, "finished", lambda pushed, gathered, whole, kept: finished((), gathered, whole, kept))
     )
@@ -142,7 +143,7 @@ def fills_overwrite(stack: ExitStack) -> None:
     """A cache fill without set-if-absent undoes a removal (removal R5)."""
 
     def overwrite(node: Node, tweet_id: int, framed: bytes) -> None:
-        node.set(bodies.keys.body(tweet_id), framed, limits.BODY_LIFE_S)
+        node.set(keys.body(tweet_id), framed, limits.BODY_LIFE_S)
 
     stack.enter_context(patch.object(bodies, "set_if_absent", overwrite))
     stack.enter_context(patch.object(lists, "set_if_absent", overwrite))
@@ -195,7 +196,7 @@ def lists_outlive_their_relations(stack: ExitStack) -> None:
         if once and old is not None and version in old.stubbed:
             return False
         new = StoredRelations(version, (version,)) if old is None else old.stub(version)
-        node.set(lists.keys.relations(user_id), new, limits.RELATIONS_LIFE_S)
+        node.set(keys.relations(user_id), new, limits.RELATIONS_LIFE_S)
         return True
 
     stack.enter_context(patch.object(cached_relations, "stub", stub))

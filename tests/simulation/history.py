@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-from rookery_server.cache.memory import MemoryCacheWorld, Node
+from rookery_server.cache.memory import MemoryCacheWorld
 from rookery_server.domain import ids as snowflake
 from rookery_server.domain.models import Profile, User
 from rookery_server.domain.tokens import NewerCursor, PageCursor
@@ -20,6 +20,7 @@ from rookery_server.services.posting import Draft
 from rookery_server.store.memory import EVERYWHERE, Cell, MemoryStoreWorld, Mutation
 from rookery_server.workers.settings import WorkerSettings
 from tests.simulation.processes import Answer, Server, worker
+from tests.simulation.troubles import ACTIVE_S, Climate, Troubles
 from tests.support.faults import (
     START_MS,
     CacheFaults,
@@ -39,26 +40,11 @@ SKEW_MS = 900
 """Below the bound of a second a process may be off and not notice."""
 SETTINGS = WorkerSettings(follower_page=3, audit_ages_s=(5, 15, 30, 60), late_print_after_s=5.0)
 """Small pages and quick audits, so that a minute holds what otherwise takes a day."""
-ACTIVE_S = 30.0
 QUIET_CLAIM_S = 10.0
 """After quiet a page claims at least so much."""
 AUDITED_AFTER_S = 8.0
 """What arrives later than this after its id may be found only by an audit."""
 PAGES_MOST = 500
-
-
-@dataclass(frozen=True)
-class Climate:
-    """What to draw from, instead of everything: to look long where something is rare otherwise.
-
-    `weather`: fixed probabilities; all others are 0.  `troubles`: names of methods of `History`.  `deeds`: by name, how
-    often people do what, where it differs."""
-
-    weather: Mapping[str, float] = field(default_factory=dict)
-    troubles: tuple[str, ...] = ()
-    deeds: Mapping[str, int] = field(default_factory=dict)
-    replicated: bool = False
-    active_s: float = ACTIVE_S
 
 
 @dataclass
@@ -74,7 +60,7 @@ class Outcome:
     virtual_s: float
 
 
-class History:
+class History(Troubles):
     def __init__(self, seed: int, trace: Trace, loop: VirtualTimeLoop, climate: Climate | None = None) -> None:
         self.seed, self.loop, self.trace, self.climate = seed, loop, trace, climate
         self.weather = Weather()
@@ -168,120 +154,6 @@ class History:
                     self.crashes += 1
                     await asyncio.sleep(self.dice.uniform(0.1, 5.0))
                     self.workers[at] = self.start_worker()
-
-    # --- what goes wrong ----------------------------------------------------------------------------------------
-
-    def brew(self) -> None:
-        """Each history has its own mixture, so that some faults come alone and some together."""
-        dice, weather = self.dice, self.weather
-        if self.climate is not None:
-            for name, value in self.climate.weather.items():
-                setattr(weather, name, value)
-            return
-        weather.slow = dice.choice([0.0, 0.01, 0.05])
-        weather.slow_reads_s = dice.choice([0.3, 2.0, 7.0])
-        weather.lagging_replica = dice.choice([0.0, 0.2, 0.5])
-        weather.crash = dice.choice([0.0, 0.0005, 0.003])
-        weather.store_refuses = dice.choice([0.0, 0.0, 0.01])
-        weather.store_unknown = dice.choice([0.0, 0.0, 0.01])
-        weather.store_lost = dice.choice([0.0, 0.0, 0.1])
-        weather.store_late = dice.choice([0.0, 0.1, 0.3])
-        weather.cache_refuses = dice.choice([0.0, 0.0, 0.003])
-        weather.cache_silent = dice.choice([0.0, 0.0, 0.003])
-        weather.cache_full = dice.choice([0.0, 0.0, 0.02])
-        weather.store_torn = dice.choice([0.0, 0.1])
-        weather.slow_gathers = dice.choice([0.0, 0.0, 0.2])
-        weather.own_fails = dice.choice([0.0, 0.0, 0.3])
-        weather.stub_fails = dice.choice([0.0, 0.0, 0.3])
-        weather.late_s = dice.choice([12.0, 30.0])
-        weather.slow_pages = dice.choice([0.0, 0.0, 0.1])
-
-    async def _trouble(self) -> None:
-        """Faults of whole nodes and processes, one after another."""
-        kinds: list[Callable[[], Awaitable[None]]] = [
-            self._stop_node, self._fail_over, self._fail_over_at_once, self._restart_empty, self._cut_links,
-            self._pause_process, self._step_clock, self._lag_replica,
-        ]  # fmt: skip
-        mine = self.dice.sample(kinds, self.dice.randrange(0, 4))
-        if self.climate is not None:
-            mine = [getattr(self, name) for name in self.climate.troubles]
-        while mine:
-            await asyncio.sleep(self.dice.uniform(1.0, 9.0))
-            await self.dice.choice(mine)()
-
-    def _node(self) -> Node:
-        return self.dice.choice(list(self.cache.nodes.values()))
-
-    def _told(self, *what: object) -> None:
-        self.trace.note(self.loop.now, *what)
-
-    async def _stop_node(self) -> None:
-        node = self._node()
-        self._told(node.name, "stops")
-        node.stop()
-        await asyncio.sleep(self.dice.uniform(0.1, 6.0))
-        node.resume()
-        self._told(node.name, "goes on")
-        await asyncio.sleep(self.dice.uniform(0.0, 0.05))
-        node.run_backlog()
-
-    async def _lag_replica(self) -> None:
-        node = self._node()
-        node.replicating = False
-        await asyncio.sleep(self.dice.uniform(0.1, 2.0))
-        node.replicate()
-
-    async def _fail_over(self) -> None:
-        node = self._node()
-        if not node.replicated:
-            return
-        node.replicating = False
-        await asyncio.sleep(self.dice.uniform(0.0, self.dice.choice([1.5, 9.0])))
-        self._told(node.name, "dies")
-        node.kill()
-        await asyncio.sleep(self.dice.choice([0.0, 1.0, 4.0]))
-        node.fail_over()
-        self._told(node.name, "is succeeded")
-        await self._everybody_looks()
-
-    async def _fail_over_at_once(self) -> None:
-        """A replica far behind takes over before anybody has noticed."""
-        node = self._node()
-        if not node.replicated:
-            return
-        node.replicating = False
-        await asyncio.sleep(self.dice.uniform(6.0, 10.0))
-        if not node.dead:
-            node.fail_over()
-            self._told(node.name, "is succeeded at once")
-            await self._everybody_looks()
-
-    async def _everybody_looks(self) -> None:
-        """At once, through both servers: nobody may see more claimed than there is."""
-        await asyncio.gather(*(self._page(user, None, server) for user in self.people for server in self.servers))
-
-    async def _restart_empty(self) -> None:
-        node = self._node()
-        self._told(node.name, "restarts empty")
-        node.kill()
-        await asyncio.sleep(self.dice.uniform(0.0, 2.0))
-        node.restart_empty()
-
-    async def _cut_links(self) -> None:
-        self._node().break_connections()
-
-    async def _pause_process(self) -> None:
-        process = self.dice.choice([*self.workers, *(server.process for server in self.servers)])
-        process.paused_until = self.loop.now + self.dice.choice([1.0, 4.0, 14.0])
-        self._told(process.name, "pauses until", process.paused_until)
-
-    async def _step_clock(self) -> None:
-        clock = self.dice.choice([*self.workers, *(server.process for server in self.servers)]).clock
-        before, step = clock.offset_ms, self.dice.choice([-300_000, -5_000, 3_000, 300_000])
-        self._told("a clock steps by", step)
-        clock.offset_ms = before + step
-        await asyncio.sleep(self.dice.uniform(1.0, 8.0))
-        clock.offset_ms = before
 
     # --- people -------------------------------------------------------------------------------------------------
 
