@@ -89,7 +89,9 @@ class ShardLeases:
         alive = {row.owner for row in (*shards.values(), *seats.values()) if row.owner} | {self._name}
         share = leases.fair_share(self._shards, alive)
         held = self._book.held()
-        await asyncio.gather(*(self.give(leases.shard_of_name(name)) for name in held[share:]))
+        # Those held longest: what was taken lately may still be recovering, and would begin again with its next owner.
+        surplus = held[: max(0, len(held) - share)]
+        await asyncio.gather(*(self.give(leases.shard_of_name(name)) for name in surplus))
         free = [name for name, row in shards.items() if row.free and name not in held]
         self._choice.shuffle(free)
         for name in free[: max(0, share - len(held))]:

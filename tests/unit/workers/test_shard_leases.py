@@ -55,6 +55,19 @@ async def test_lease_L11_newcomers_get_their_share(world: World) -> None:
     assert one.shards | two.shards | three.shards | four.shards == set(range(SHARDS))
 
 
+async def test_lease_L11_what_was_taken_over_lately_stays_when_a_replacement_joins(world: World) -> None:
+    one, two = await world.start("a"), await world.start("b")
+    await world.time.advance(10)
+    own = one.shards
+    await world.kill(two)
+    while len(one.shards) < SHARDS:
+        await world.time.advance(1)
+    three = await world.start("c")
+    await world.time.advance(10)
+    assert held(one, three) == [2, 2]
+    assert three.shards == own, "a shard that was just taken over would have to be recovered from its start again"
+
+
 async def test_lease_L11_more_workers_than_shards_wait_their_turn(world: World) -> None:
     workers = [await world.start(owner) for owner in "abcde"]
     await world.time.advance(20)
