@@ -45,8 +45,8 @@ def generate() -> list[Path]:
             f"-I{googleapis}",
             f"--python_out={OUT}",
             f"--grpc_python_out={OUT}",
-            f"--mypy_out={OUT}",
-            f"--mypy_grpc_out={OUT}",
+            f"--mypy_out=quiet:{OUT}",
+            f"--mypy_grpc_out=quiet:{OUT}",
             *(str(source) for source in sources),
         ]
     )
