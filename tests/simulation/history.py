@@ -184,7 +184,9 @@ class History(Troubles):
         if answer.outcome != "info":
             operation.ended = self.loop.now
         if answer.outcome == "ok":
-            operation.acked_ms = server.process.clock.now_ms()
+            operation.event_ms = answer.value.token.event_ms
+            # A clock that was set back in the middle of a call does not make the ack older than its event.
+            operation.acked_ms = max(server.process.clock.now_ms(), operation.event_ms)
         self._told(server.process.name, *what, answer.outcome, type(answer.error).__name__)
 
     async def post(self) -> Post:
@@ -209,7 +211,6 @@ class History(Troubles):
         if answer.outcome != "ok":
             return None
         self.oracle.learn(post, answer.value.tweet_id)
-        operation.event_ms = answer.value.token.event_ms
         return answer.value.token
 
     async def delete(self) -> None:
