@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from rookery_server.cache.interface import Cache, Delivered, Marks
-from rookery_server.cache.memory import CacheHooks, MemoryCacheWorld, Node
+from rookery_server.cache.memory import CacheHooks, MemoryCacheWorld, Node, Refused
 from rookery_server.domain import ids, limits
 from rookery_server.domain.errors import CacheUnavailable, Outcome
 
@@ -314,6 +314,24 @@ async def test_a_link_that_breaks_leaves_a_prefix_of_a_page(world: MemoryCacheWo
     assert delivered == Delivered(pushed=2, behind=frozenset({node.name}))
     got = [(await cache.read_home(follower, 0, 10)).ids for follower in followers]
     assert got == [(FRESH,), (FRESH,), (), (), ()]
+
+
+async def test_a_refusal_costs_one_command_and_not_the_link(
+    world: MemoryCacheWorld, cache: Cache, node: Node, faults: Faults
+) -> None:
+    async def refused() -> None:
+        raise Refused
+
+    other = next(number for number in range(100) if number != USER and world.node_of(number) is node)
+    await build(cache)
+    link = await cache.begin_home(other, -1)
+    assert link is not None
+    assert await cache.finish_home(other, -1, [], True, 1, link)
+    faults.planned["before deliver"] = refused
+    delivered = await cache.deliver(FRESH, [USER, other], await cache.open_links(), False)
+    assert delivered == Delivered(pushed=1, behind=frozenset({node.name}))
+    assert cache.is_current(link)
+    assert await home(cache) == ()
 
 
 async def test_a_removal_that_nobody_answered_is_not_settled(cache: Cache, faults: Faults) -> None:
