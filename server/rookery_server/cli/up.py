@@ -35,7 +35,7 @@ def up(
 ) -> None:
     """Start everything on this machine and serve until Ctrl-C.  What is posted is there again next time."""
     out = Console()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # shells start background jobs deaf to Ctrl-C
         signal.signal(number, _interrupt)
     try:
         folder = places.stack_folder(name)

@@ -69,7 +69,7 @@ def up(
         )
         stack = Stack(spec, narrator=OnConsole(console))
         # A polite stop by a service manager or a closed terminal is the same as Ctrl-C.
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # shells start background jobs deaf to Ctrl-C
             signal.signal(number, _interrupt)
         began = time.monotonic()
         try:

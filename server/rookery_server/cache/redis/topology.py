@@ -52,6 +52,11 @@ class Topology:
                 owners[first : last + 1] = [shard.id] * (last - first + 1)
         return cls(by_id, tuple(owners))
 
+    @property
+    def whole(self) -> bool:
+        """Whether every slot has an owner."""
+        return None not in self.owners
+
     def addresses(self) -> set[Address]:
         return {address for shard in self.shards.values() for address in (shard.primary, *shard.replicas)}
 

@@ -17,19 +17,25 @@ from rookery_server.cache.redis.role import Role
 from rookery_server.domain.errors import Outcome
 
 _NODE, _FLUSHED = b"node", b"flushed"
+_UNOWNED = "slots without an owner"
+"""Stands among the nodes, out of reach, while there are any."""
 
 
 class WatermarksRole(Role):
     async def read_marks(self) -> dict[str, Marks | None]:
         try:
-            nodes = list((await self._client.topology()).shards)
+            topology = await self._client.topology()
         except LinkError as error:
             self._client.uses.failed(uses.WATERMARK, error)
             return {}
+        nodes = list(topology.shards)
         for index, node in enumerate(nodes):  # the period of the reads is a good one for a gauge, too
             self._client.uses.waiting(index, self._client.port(node).unanswered)
         found = await asyncio.gather(*(self._read_node(node) for node in nodes))
-        return dict(zip(nodes, found, strict=True))
+        marks = dict(zip(nodes, found, strict=True))
+        # A primary that dropped out of the map with its slots is not there to be asked, and nothing may be claimed
+        # without it.
+        return marks if topology.whole else marks | {_UNOWNED: None}
 
     async def _read_node(self, node: str) -> Marks | None:
         try:

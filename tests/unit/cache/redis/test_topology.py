@@ -171,3 +171,12 @@ async def test_a_refresh_outlives_a_caller_that_gave_up() -> None:
     await asyncio.sleep(0)
     impatient.cancel()
     assert (await patient).shards
+
+
+def test_a_topology_is_whole_when_every_slot_has_an_owner() -> None:
+    def shard(name: str, *ranges: tuple[int, int]) -> Shard:
+        return Shard(name, Address("127.0.0.1", 7000), (), tuple(ranges))
+
+    assert Topology.of([shard("a", (0, 8000)), shard("b", (8001, 16383))]).whole
+    assert not Topology.of([shard("a", (0, 8000)), shard("b", (8001, 16382))]).whole
+    assert not Topology().whole
