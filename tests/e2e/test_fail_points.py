@@ -22,6 +22,8 @@ from rookery_server.dev.stack import Stack
 from rookery_server.dev.state import StackSpec
 from tests.support.engines import SpecialStacks
 from tests.support.fail_points import Failing, FailingProcesses
+from tests.support.readers import now_ms
+from tests.support.real_run import await_claim
 from tests.support.witness import PATIENT_S, Witness
 
 SETTINGS = {
@@ -118,6 +120,7 @@ async def test_a_server_killed_after_the_commit_and_before_the_reply(ground: Gro
         reply = await ground.client.acting_as(author).create_tweet("once", request_id=request_id, timeout_s=PATIENT_S)
         assert [reply.tweet.id] == committed
     for reader in witness.readers:
+        await await_claim(ground.client.acting_as(reader), now_ms())  # before that a page may lack it and says so
         assert [tweet.id async for tweet in ground.client.acting_as(reader).home_timeline()] == committed
 
 
