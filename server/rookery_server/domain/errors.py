@@ -8,6 +8,7 @@
     │   └── InvalidToken           … a page, newer or consistency token that is altered or foreign
     ├── Unauthenticated            nobody we know
     ├── PermissionDenied           known, and not allowed
+    │   └── AccountInactive        … since the acting account is deactivated or suspended
     ├── NotFound                   does not exist, is deleted or is hidden: never told apart
     ├── AlreadyExists
     │   ├── UsernameTaken
@@ -88,6 +89,10 @@ class Unauthenticated(RookeryError):
 
 class PermissionDenied(RookeryError):
     reason = "PERMISSION_DENIED"
+
+
+class AccountInactive(PermissionDenied):
+    reason = "ACCOUNT_INACTIVE"
 
 
 class NotFound(RookeryError):

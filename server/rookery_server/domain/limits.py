@@ -48,6 +48,16 @@ NAME_CLAIM_LIFE_S = 3600
 KNOWN_USERS_KEPT = 100_000
 """Ids a server remembers as existing accounts (a few MB); an account never ceases to exist."""
 
+# --- accounts -----------------------------------------------------------------------------------------------
+COPY_LIFE_S = 1.0
+"""How long a server's own copy is good for, counted from before it was read; a settled change waits this long."""
+COPY_WAIT_S = 1.05
+"""That wait: the twentieth more is for monotonic clocks that do not run quite alike, and timers that ring early."""
+COPIES_KEPT = 50_000
+"""Copies a server keeps at most: what a second's reads can ask for (a few MB)."""
+ACCOUNT_TRIES = 3
+"""Of a change of state that met another change of the same account: two at once are rare, four are a fight."""
+
 # --- graph --------------------------------------------------------------------------------------------------
 FOLLOWING_BASE = 5_000
 FOLLOWING_PER_FOLLOWER = 1.1
@@ -136,3 +146,9 @@ QUOTA_SUBJECTS = 100_000
 
 # --- fan-out tiers (configurable) -----------------------------------------------------------------------------
 BROAD_FROM, PULL_FROM = 10_000, 1_000_000
+
+# --- counts ---------------------------------------------------------------------------------------------------
+COUNT_PAUSE_MOST_S = 45.0
+"""The longest pause between two counts of one thing: with the count itself below the minute within which it is exact."""
+COUNT_PAUSE_PER_ROW_S = 0.0002
+"""Reading a row takes 2 µs: so counting costs about a hundredth of a process's time however large an account is."""

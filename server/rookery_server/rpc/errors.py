@@ -34,6 +34,7 @@ CODES: dict[type[e.RookeryError], grpc.StatusCode] = {
     e.InvalidToken: Code.INVALID_ARGUMENT,
     e.Unauthenticated: Code.UNAUTHENTICATED,
     e.PermissionDenied: Code.PERMISSION_DENIED,
+    e.AccountInactive: Code.PERMISSION_DENIED,
     e.NotFound: Code.NOT_FOUND,
     e.AlreadyExists: Code.ALREADY_EXISTS,
     e.UsernameTaken: Code.ALREADY_EXISTS,

@@ -1,0 +1,123 @@
+"""What every path must know of an account: whether it takes part, and who may see its tweets.  Rules A10 to A16 of
+docs/protocols/account.md."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from rookery_server.cache.interface import Profiles
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import AccountInactive, NotFound, StoreUnavailable
+from rookery_server.domain.limits import COPIES_KEPT, COPY_LIFE_S
+from rookery_server.domain.models import User, UserState
+from rookery_server.services.calls import Call
+from rookery_server.services.profiles_cache import CachedProfiles, KeptAccount
+from rookery_server.services.witness import SILENT, Witness
+from rookery_server.store.interface import UserStore
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`protected`: only followers see its tweets."""
+
+    protected: bool = False
+    state: UserState = UserState.ACTIVE
+
+    @property
+    def inactive(self) -> bool:
+        """Suspended or deactivated: hidden from everybody else, and not allowed to write."""
+        return self.state is not UserState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """`of`: by id; accounts that do not exist are absent.  `unread`: of these nothing could be learned, since neither
+    cache nor store answered."""
+
+    of: Mapping[int, Standing]
+    unread: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    standing: Standing
+    began: float
+
+
+class Accounts:
+    """One for each server process, shared by all use cases."""
+
+    def __init__(self, store: UserStore, cache: Profiles, clock: Clock, witness: Witness = SILENT):
+        self._store, self._clock = store, clock
+        self._profiles = CachedProfiles(store, cache, clock, witness)
+        self._copies: OrderedDict[int, _Copy] = OrderedDict()
+
+    async def standing(self, user_ids: Iterable[int]) -> dict[int, Standing]:
+        """By id; accounts that do not exist are absent.  Never older than a settled change (A14).  Costs nothing for
+        accounts asked for within the last second, else one trip for each cache node.  Raises StoreUnavailable when one
+        of them is in neither."""
+        standings = await self.look(user_ids)
+        if standings.unread:
+            raise StoreUnavailable
+        return dict(standings.of)
+
+    async def look(self, user_ids: Iterable[int]) -> Standings:
+        """As `standing`, for those who can do with a part: never raises for an engine's sake."""
+        wanted = frozenset(user_ids)
+        known = {id_: copy.standing for id_ in wanted if (copy := self._copy(id_))}
+        missing = wanted - known.keys()
+        if not missing:
+            return Standings(known)
+        found = await self._profiles.find(missing)
+        read = {id_: self._keep(id_, kept, kept.user) for id_, kept in found.of.items() if kept.user}
+        return Standings(known | read, found.unread)
+
+    async def users(self, user_ids: Iterable[int], bypass: Collection[int] = ()) -> dict[int, User]:
+        """Whole accounts, hidden ones included; those that do not exist are absent.  From `p:` or the store, never from
+        own copies.  `bypass`: read in the store (a consistency token names them).  Raises StoreUnavailable."""
+        wanted = frozenset(user_ids)
+        named = wanted & frozenset(bypass)
+        found = await self._profiles.find(wanted - named)
+        if found.unread:
+            raise StoreUnavailable
+        read = {id_: kept.user for id_, kept in found.of.items() if kept.user}
+        return read | await self._store.get_users(tuple(named)) if named else read
+
+    async def require_active(self, call: Call) -> None:
+        """The door of every write (A16).  Raises NotFound (the caller has no account), AccountInactive,
+        StoreUnavailable."""
+        own = (await self.standing([call.caller_id])).get(call.caller_id)
+        if own is None:
+            raise NotFound("no such user")
+        if own.inactive:
+            raise AccountInactive("the acting account is not active")
+
+    async def require_visible(self, call: Call, *user_ids: int) -> dict[int, Standing]:
+        """Their standing.  Raises NotFound unless all of them exist and are active, or the caller itself (A15);
+        StoreUnavailable."""
+        standing = await self.standing(user_ids)
+        for id_ in user_ids:
+            if id_ not in standing or (standing[id_].inactive and not may_see_inactive(call, id_)):
+                raise NotFound("no such user")
+        return standing
+
+    def _copy(self, user_id: int) -> _Copy | None:
+        copy = self._copies.get(user_id)
+        return copy if copy and self._clock.monotonic() - copy.began < COPY_LIFE_S else None
+
+    def _keep(self, user_id: int, kept: KeptAccount, user: User) -> Standing:
+        standing = Standing(user.protected, user.state)
+        older = self._copies.get(user_id)
+        if older is None or older.began < kept.began:
+            self._copies[user_id] = _Copy(standing, kept.began)
+            self._copies.move_to_end(user_id)
+            if len(self._copies) > COPIES_KEPT:
+                self._copies.popitem(last=False)
+        return standing
+
+
+def may_see_inactive(call: Call, user_id: int) -> bool:
+    """Inactive accounts show to themselves and to administrators (A15)."""
+    return call.admin or call.caller_id == user_id
