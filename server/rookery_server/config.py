@@ -22,7 +22,10 @@ from rookery_server.config_sections import (
     Quotas,
     Redis,
     Serve,
+    Streams,
+    Tiers,
     Tokens,
+    Verifier,
     Work,
     unreadable,
 )
@@ -48,6 +51,9 @@ class Settings(BaseSettings):
     serve: Serve = Serve()
     work: Work = Work()
     outbox: Outbox = Outbox()
+    tiers: Tiers = Tiers()
+    streams: Streams = Streams()
+    verifier: Verifier = Verifier()
     identity: Identity = Identity()
     tokens: Tokens = Tokens()
     quotas: Quotas = Quotas()
@@ -63,6 +69,8 @@ class Settings(BaseSettings):
             found += self._delivery_problems()
         if role == "serve":
             found += self._serving_problems()
+        if role == "work":
+            found += self.work.problems("ROOKERY_WORK")
         return found
 
     def _delivery_problems(self) -> Iterator[str]:
@@ -75,12 +83,14 @@ class Settings(BaseSettings):
                 yield f"ROOKERY_REDIS__NODES: {node} is not host:port"
         if list(self.outbox.audit_ages_s) != sorted(self.outbox.audit_ages_s):
             yield "ROOKERY_OUTBOX__AUDIT_AGES_S: each age must be later than the one before"
+        yield from self.tiers.problems("ROOKERY_TIERS")
 
     def _serving_problems(self) -> Iterator[str]:
         yield from self.serve.tls.problems("ROOKERY_SERVE__TLS")
         chosen = [port for port in (self.serve.port, self.serve.health_port, self.serve.metrics_port) if port]
         if len(set(chosen)) < len(chosen):
             yield "ROOKERY_SERVE: calls, health and metrics need a port each"
+        yield from self.streams.problems("ROOKERY_STREAMS")
         if self.identity.mode == "development":
             if not _on_loopback(self.serve.host):
                 yield f"ROOKERY_SERVE__HOST: development mode believes every caller, so not {self.serve.host}"

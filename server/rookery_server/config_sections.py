@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from rookery_server.domain import limits
+from rookery_server.domain import fanout, limits
 
 
 def _split(value: object) -> object:
@@ -22,6 +22,7 @@ def _split(value: object) -> object:
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+_CROSSING = fanout.Crossing()
 Ages = Annotated[tuple[Seconds, Seconds, Seconds, Seconds], NoDecode, BeforeValidator(_split)]
 
 
@@ -122,6 +123,25 @@ class Work(_Section):
     """Enough to keep every node's window full, few enough for turns to be short."""
     open_events: Annotated[int, Field(ge=1)] = 5_000
     """A shard with more is not polled: memory is bounded."""
+    lease_renew_s: Seconds = limits.SHARD_LEASE_RENEW_S
+    lease_free_after_s: Seconds = limits.SHARD_LEASE_FREE_AFTER_S
+    """A dead worker's shards are taken over after this; the same in every worker of an installation."""
+    late_print_after_s: Seconds = 60.0
+    """Longer than a replica of the cache that can still be promoted lags behind."""
+    recounts_at_once: Annotated[int, Field(ge=1, le=64)] = 4
+    """Enough for hundreds of small counts a second, few enough that a large one does not starve the log."""
+    count_after_s: Seconds = 5.0
+    """What changes again within this is counted once."""
+    count_within_s: Seconds = limits.COUNT_PAUSE_MOST_S
+    """The longest pause of the largest count; exact within a minute of quiet with what counting takes."""
+    drain_s: Seconds = 20.0
+    """How long the pages in hand may take after SIGTERM; then the shards are left to time out, and nothing is lost."""
+
+    def problems(self, name: str) -> Iterator[str]:
+        if self.lease_free_after_s < 2 * self.lease_renew_s:
+            yield f"{name}__LEASE_FREE_AFTER_S: at least twice LEASE_RENEW_S, or a single late renewal loses a shard"
+        if self.count_within_s < self.count_after_s:
+            yield f"{name}__COUNT_WITHIN_S: at least COUNT_AFTER_S"
 
 
 class Outbox(_Section):
@@ -129,6 +149,68 @@ class Outbox(_Section):
     """Fixed when the keyspace is created; 256 for large installations."""
     audit_ages_s: Ages = (30, 300, 4 * 3600, 24 * 3600)
     """After the end of a window; tests shrink them."""
+
+
+class Tiers(_Section):
+    """Who is delivered to lists and who is merged by readers; the same in every process of an installation."""
+
+    broad_from: Annotated[int, Field(ge=1)] = limits.BROAD_FROM
+    """Delivered like everybody; with metrics of their own."""
+    pull_from: Annotated[int, Field(ge=0)] = limits.PULL_FROM
+    """Merged by readers from so many followers on: delivering to a million lists takes ten seconds.  0 = nobody."""
+    announce_s: Seconds = _CROSSING.announce_s
+    merge_s: Seconds = _CROSSING.merge_s
+    rebuild_after_s: Seconds = _CROSSING.rebuild_after_s
+    relations_life_s: Annotated[int, Field(gt=0)] = limits.RELATIONS_LIFE_S
+    """Of a viewer's relations in the cache, which name the authors to merge."""
+    directory_s: Seconds = _CROSSING.directory_s
+    directory_max_age_s: Seconds = _CROSSING.directory_max_age_s
+
+    @property
+    def thresholds(self) -> fanout.Thresholds:
+        return fanout.Thresholds(self.broad_from, self.pull_from or None)
+
+    @property
+    def crossing(self) -> fanout.Crossing:
+        return fanout.Crossing(
+            announce_s=self.announce_s,
+            merge_s=self.merge_s,
+            rebuild_after_s=self.rebuild_after_s,
+            relations_life_s=self.relations_life_s,
+            directory_s=self.directory_s,
+            directory_max_age_s=self.directory_max_age_s,
+        )
+
+    def problems(self, name: str) -> Iterator[str]:
+        if 0 < self.pull_from < self.broad_from:
+            yield f"{name}__PULL_FROM: not below BROAD_FROM"
+        yield from (f"{name}: {problem}" for problem in self.crossing.problems())
+
+
+class Streams(_Section):
+    """Home timelines that stay open."""
+
+    per_user: Annotated[int, Field(ge=1, le=100)] = 4
+    """On one server: a phone, a tablet, a desk and one that has not noticed yet that it is gone."""
+    heartbeat_s: Seconds = 15.0
+    """Below the half minute after which proxies drop what is silent."""
+    poll_s: Seconds = 1.0
+    """One look at the heads of all streams of a server."""
+    slow_s: Seconds = 10.0
+    """Whoever does not take a message for so long is told to come back."""
+    max_age_s: Seconds = 3600.0
+    """Then the client resumes, perhaps on another server: so load spreads again after a restart."""
+
+    def problems(self, name: str) -> Iterator[str]:
+        if self.max_age_s <= self.heartbeat_s:
+            yield f"{name}__MAX_AGE_S: longer than HEARTBEAT_S"
+
+
+class Verifier(_Section):
+    """The background verifier of home lists."""
+
+    every_s: Annotated[float, Field(ge=0)] = 10.0
+    """One list of those lately read is recomputed from the truth as often; 0 = off."""
 
 
 class Identity(_Section):

@@ -42,7 +42,7 @@ TABLE: dict[str, May] = {
     "metrics_docs": May(ours=("metrics_catalogue",)),
     "metrics_http": May(others=("prometheus_client",)),
     "config": May(ours=("config_sections",), others=("pydantic", "pydantic_settings")),
-    "config_sections": May(ours=("domain.limits",), others=("pydantic", "pydantic_settings")),
+    "config_sections": May(ours=("domain.fanout", "domain.limits"), others=("pydantic", "pydantic_settings")),
     "config_keys": May(ours=("config",)),
     "wiring": ANYTHING,
     "cli": ANYTHING,

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from rookery_server.config import BadConfiguration, Settings, environment_names, load
+from rookery_server.config import BadConfiguration, Role, Settings, environment_names, load
 from rookery_server.domain import limits
+from rookery_server.domain.fanout import Crossing, Thresholds
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +83,7 @@ OTHER = {
     "SERVE__REFLECTION": "false",
     "WORK__POLL_S": "2",
     "REDIS__CONNECT_TIMEOUT_S": "2",
+    "STREAMS__POLL_S": "2",
 }
 """Values a setting accepts and that are not its default, where that is not 1."""
 
@@ -228,6 +230,36 @@ def test_what_makes_no_sense_together(
     settings = _load(set_env, **{name: value.format(readable=readable) for name, value in values.items()})
     (found,) = settings.verify("serve")
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("role", "values", "problem"),
+    [
+        ("serve", {"TIERS__PULL_FROM": "9999"}, "ROOKERY_TIERS__PULL_FROM: not below BROAD_FROM"),
+        ("work", {"TIERS__ANNOUNCE_S": "3600"}, "ROOKERY_TIERS: announce_s must be longer than relations_life_s"),
+        ("serve", {"TIERS__MERGE_S": "604800"}, "ROOKERY_TIERS: merge_s must be longer than rebuild_after_s"),
+        ("work", {"TIERS__DIRECTORY_S": "60"}, "ROOKERY_TIERS: directory_max_age_s must be longer than directory_s"),
+        ("serve", {"STREAMS__MAX_AGE_S": "15"}, "ROOKERY_STREAMS__MAX_AGE_S: longer than HEARTBEAT_S"),
+        ("work", {"WORK__LEASE_FREE_AFTER_S": "5"}, "ROOKERY_WORK__LEASE_FREE_AFTER_S: at least twice LEASE_RENEW_S"),
+        ("work", {"WORK__COUNT_WITHIN_S": "4"}, "ROOKERY_WORK__COUNT_WITHIN_S: at least COUNT_AFTER_S"),
+    ],
+)
+def test_times_that_would_lose_something_are_refused(
+    set_env: pytest.MonkeyPatch, role: Role, values: dict[str, str], problem: str
+) -> None:
+    (found,) = _load(set_env, **values).verify(role)
+    assert found.startswith(problem)
+
+
+def test_no_author_is_merged_where_the_threshold_is_nought(set_env: pytest.MonkeyPatch) -> None:
+    settings = _load(set_env, TIERS__PULL_FROM="0", TIERS__BROAD_FROM="200")
+    assert settings.verify("serve") == settings.verify("work") == []
+    assert settings.tiers.thresholds == Thresholds(200, None)
+
+
+def test_the_tiers_of_an_empty_environment_are_those_of_the_domain() -> None:
+    assert load().tiers.thresholds == Thresholds()
+    assert load().tiers.crossing == Crossing()
 
 
 def test_each_role_is_asked_only_for_what_it_uses(set_env: pytest.MonkeyPatch) -> None:
