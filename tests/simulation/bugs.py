@@ -94,10 +94,10 @@ def builds_ignore_the_token(stack: ExitStack) -> None:
         return link
 
     async def anyway(
-        self: MemoryCache, user_id: int, token: int, ids: Any, whole: bool, version: int, link: Link
+        self: MemoryCache, user_id: int, token: int, ids: Any, whole: bool, version: int, link: Link, built_ms: int
     ) -> bool:
         self._world.node_of(user_id).set(keys.home(user_id), (token,), 60.0)
-        return await finish(self, user_id, token, ids, whole, version, link)
+        return await finish(self, user_id, token, ids, whole, version, link, built_ms)
 
     stack.enter_context(patch.object(MemoryCache, "begin_home", without))
     stack.enter_context(patch.object(MemoryCache, "finish_home", anyway))

@@ -74,7 +74,7 @@ class HomeRead:
 
     `exists` is False for an absent list and for one under build (a token in it).  `reached_end`: the slice holds the
     list's last position.  `whole`: the list ends with the end mark: it holds the whole history.  `built_under`: the
-    relations version of `hm:`.  Marks and tokens are never in `ids`.
+    relations version of `hm:`; `built_ms`: when that build began, Unix ms.  Marks and tokens are never in `ids`.
     """
 
     link: Link
@@ -84,6 +84,28 @@ class HomeRead:
     whole: bool
     built_under: int | None
     relations: RelationsRead
+    built_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRead:
+    """A stretch of a home timeline below the list, kept for the pages to come: every id of [floor, below) as merged
+    from the truth.  `version`: of the relations it was merged under; `claim_ms`: what that merge may claim."""
+
+    below: int
+    floor: int
+    ids: tuple[int, ...]
+    version: int
+    claim_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRead:
+    """`seen`: the raw value (None: absent), to be handed back to `store_profiles`.  `value` is None when absent or a
+    stub."""
+
+    seen: bytes | None
+    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +138,23 @@ class Lists(Protocol):
         ...
 
     async def finish_home(
-        self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link
+        self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link, built_ms: int
     ) -> bool:
         """If the own token is still in place and `link` is unbroken: takes it out, appends those of `ids` (newest
-        first) that were not pushed meanwhile behind what was, with the end mark if `whole`, and writes the version.
-        False: nothing stored."""
+        first) that were not pushed meanwhile behind what was, with the end mark if `whole`, and writes version and
+        `built_ms`.  False: nothing stored."""
+        ...
+
+    async def read_heads(self, user_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        """The first 16 positions of each home list as they stand, end mark (0) and build token (negative) included
+        (empty: no list), one trip for each node: says that something arrived, proves nothing.  Users whose node cannot
+        answer are absent."""
+        ...
+
+    async def read_history(self, user_id: int) -> HistoryRead | None: ...
+
+    async def store_history(self, user_id: int, relations_seen: bytes, history: HistoryRead) -> bool:
+        """Stores (10 min) if the user's relations are still exactly `relations_seen`, byte for byte."""
         ...
 
     async def begin_author(self, author_id: int, token: int) -> Link | None: ...
@@ -161,6 +195,22 @@ class Bodies(Protocol):
         ...
 
 
+# --- profiles ---------------------------------------------------------------------------------------------------------
+
+
+class Profiles(Protocol):
+    """`p:`: what every path needs to know of an account.  The value's bytes are the service's business."""
+
+    async def read_profiles(self, user_ids: Sequence[int]) -> dict[int, ProfileRead]:
+        """One trip for each node; accounts whose node cannot answer are absent."""
+        ...
+
+    async def store_profiles(self, values: Mapping[int, tuple[bytes | None, bytes]]) -> None:
+        """User → (seen before the truth was read, value): each stored (1 h) only over exactly what was seen.  Never
+        raises."""
+        ...
+
+
 # --- removals ---------------------------------------------------------------------------------------------------------
 
 
@@ -173,6 +223,10 @@ class Removals(Protocol):
     async def stub_relations(self, user_id: int, version: int) -> bool:
         """Sets the relations to a stub of version max(old + 1, `version`) and removes the home list, its meta and
         history, and with them the token of a build under way."""
+        ...
+
+    async def stub_profile(self, user_id: int, version: int) -> bool:
+        """Sets the profile to a stub that no loader has seen (`version` is new with every change)."""
         ...
 
 
@@ -223,6 +277,10 @@ class Deliveries(Protocol):
         that was built since.  A higher version alone proves nothing: an edge may commit after a later one."""
         ...
 
+    async def overwrite_profile(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:
+        """As `Removals.stub_profile`, over these links."""
+        ...
+
     async def read_node_marks(self, link: Link) -> Marks:
         """Raises CacheUnavailable when the link is not current any more."""
         ...
@@ -251,7 +309,7 @@ class Bell(Protocol):
         ...
 
 
-class Cache(Watermarks, Lists, Bodies, Removals, Deliveries, Bell, Protocol):
+class Cache(Watermarks, Lists, Bodies, Profiles, Removals, Deliveries, Bell, Protocol):
     """All of it: what an adapter provides."""
 
     async def close(self) -> None: ...

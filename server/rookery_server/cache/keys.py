@@ -23,6 +23,8 @@ LIFE_JITTER = 0.1
 HISTORY_LIFE_S = 600
 """Deeper pages are scrolled within minutes or never."""
 PROFILE_LIFE_S = 3600
+HEAD_POSITIONS = 16
+"""Of a home list, for one look whether anything arrived: more than arrive in the second between two looks."""
 
 
 def home(user_id: int) -> bytes:
@@ -31,12 +33,12 @@ def home(user_id: int) -> bytes:
 
 
 def home_meta(user_id: int) -> bytes:
-    """STRING: the relations version the list was built under."""
+    """STRING: the relations version the list was built under, and when (Unix ms)."""
     return b"hm:{%d}" % user_id
 
 
 def history(user_id: int) -> bytes:
-    """The next ids below a home list."""
+    """STRING: the next ids below a home list."""
     return b"hd:{%d}" % user_id
 
 
@@ -56,7 +58,7 @@ def body(tweet_id: int) -> bytes:
 
 
 def profile(user_id: int) -> bytes:
-    """STRING: a user's public profile."""
+    """STRING: what every path needs to know of an account, or the stub that replaces it."""
     return b"p:{%d}" % user_id
 
 

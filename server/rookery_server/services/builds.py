@@ -94,7 +94,7 @@ class Builds:
         seen = await self._cache.read_home(user_id, 0, 1)
         if seen.relations.relations is not None and usable(seen, seen.relations.relations):
             return None
-        started = self._clock.monotonic()
+        started, built_ms = self._clock.monotonic(), self._clock.now_ms()
         token = -self._new_id()
         link = await self._cache.begin_home(user_id, token)
         # Both only now: what is stored must have been read behind the token, and marks before the lists they vouch for.
@@ -105,7 +105,7 @@ class Builds:
         gathered, part = await self._gather(user_id, edges)
         stored = False
         if link is not None and self._may_store(started, snapshot, gathered, link):
-            stored = await self._finish(user_id, token, part, relations, link)
+            stored = await self._finish(user_id, token, part, relations, link, built_ms)
         self._witness.built("stored" if stored else "served")
         self._witness.build_time("relations" if seen.exists else "absent", self._clock.monotonic() - started)
         return Built(part, relations, followees_of(edges), gathered.complete_through_ms(snapshot), stored)
@@ -122,11 +122,13 @@ class Builds:
         in_time = self._clock.monotonic() - started <= BUILD_STORE_WITHIN_S
         return in_time and snapshot.vouches_for(gathered.links | {link})
 
-    async def _finish(self, user_id: int, token: int, part: Part, relations: Relations, link: Link) -> bool:
+    async def _finish(
+        self, user_id: int, token: int, part: Part, relations: Relations, link: Link, built_ms: int
+    ) -> bool:
         whole = part.floor == 0
         if not part.ids and not whole:
             return False  # a list of nothing and no end mark would say nothing
         try:
-            return await self._cache.finish_home(user_id, token, part.ids, whole, relations.version, link)
+            return await self._cache.finish_home(user_id, token, part.ids, whole, relations.version, link, built_ms)
         except CacheUnavailable:
             return False

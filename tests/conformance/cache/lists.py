@@ -11,7 +11,7 @@ TOKEN = -77
 
 async def build_home(cache: Cache, user_id: int, newest_first: Sequence[int], *, whole: bool, version: int = 1) -> None:
     link = await begun_home(cache, user_id)
-    assert await cache.finish_home(user_id, TOKEN, newest_first, whole, version, link)
+    assert await cache.finish_home(user_id, TOKEN, newest_first, whole, version, link, 0)
 
 
 async def build_author(cache: Cache, author_id: int, newest_first: Sequence[int], *, whole: bool) -> None:

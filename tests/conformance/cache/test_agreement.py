@@ -44,7 +44,7 @@ class Side:
             return None
         token, link = self.tokens.pop((kind, user))
         if kind == "home":
-            return await self.cache.finish_home(user, token, gathered, whole, token, link)
+            return await self.cache.finish_home(user, token, gathered, whole, token, link, 0)
         return await self.cache.finish_author(user, token, gathered, whole, link)
 
     async def deliver(self, tweet: int, users: list[int], in_place: bool) -> Any:

@@ -150,8 +150,8 @@ async def test_another_builders_token_is_respected(subject: Subject, cache: Cach
     mine, other = await begun_home(cache, USER), subject.process()
     theirs = (await other.open_links())[mine.node]
     assert await other.begin_home(USER, TOKEN - 1) is None
-    assert not await other.finish_home(USER, TOKEN - 1, [], True, 9, theirs)
-    assert await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 3, mine)
+    assert not await other.finish_home(USER, TOKEN - 1, [], True, 9, theirs, 0)
+    assert await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 3, mine, 0)
     read = await other.read_home(USER, 0, 10)
     assert (read.ids, read.built_under) == ((clock.tweet(),), 3)
 
@@ -176,20 +176,20 @@ async def test_of_two_builders_at_once_one_begins(subject: Subject, cache: Cache
 async def test_a_token_that_ran_out_stores_nothing(subject: Subject, cache: Cache, clock: ManualClock) -> None:
     link = await begun_home(cache, USER)
     subject.shorten(keys.home(USER), 0)
-    assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link)
+    assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link, 0)
     assert not (await cache.read_home(USER, 0, 10)).exists
     # Another builder may begin, and the first is still too late.
     again = await begun_home(cache, USER, TOKEN - 1)
-    assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link)
-    assert await cache.finish_home(USER, TOKEN - 1, [], True, 2, again)
-    assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link)
+    assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link, 0)
+    assert await cache.finish_home(USER, TOKEN - 1, [], True, 2, again, 0)
+    assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link, 0)
     assert await home(cache, USER) == []
 
 
 async def test_a_build_finishes_once(cache: Cache, clock: ManualClock) -> None:
     link = await begun_home(cache, USER)
-    assert await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link)
-    assert not await cache.finish_home(USER, TOKEN, [], True, 2, link)
+    assert await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link, 0)
+    assert not await cache.finish_home(USER, TOKEN, [], True, 2, link, 0)
     assert await home(cache, USER) == [clock.tweet()]
 
 
@@ -200,10 +200,10 @@ async def test_a_build_cannot_finish_over_another_link(subject: Subject, cache: 
     for broken in {link, author}:
         subject.drop_connections(broken.node)
         await ended(cache, broken)
-    assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link)
+    assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link, 0)
     assert not await cache.finish_author(AUTHOR, TOKEN, [clock.tweet()], True, author)
     await relinked(cache, link)
-    assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link)
+    assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link, 0)
     assert not (await cache.read_home(USER, 0, 10)).exists
 
 
@@ -213,7 +213,7 @@ async def test_what_is_pushed_during_a_build_is_in_it_once(cache: Cache, clock: 
     new, late = clock.tweet(), clock.tweet(4_500)
     for tweet_id, in_place in ((new, False), (old[1], True), (late, True), (new, False)):
         await cache.deliver(tweet_id, [USER], links, in_place)
-    assert await cache.finish_home(USER, TOKEN, old, True, 1, link)
+    assert await cache.finish_home(USER, TOKEN, old, True, 1, link, 0)
     assert await home(cache, USER) == sorted({new, late, *old}, reverse=True)
     assert (await cache.read_home(USER, 0, 10)).whole
 
@@ -232,14 +232,14 @@ async def test_what_was_pushed_below_the_floor_does_not_lower_it(cache: Cache, c
     top, last, ancient = clock.tweet(), clock.tweet(60_000), clock.tweet(3_600_000)
     link = await begun_home(cache, USER)
     await cache.deliver(ancient, [USER], await cache.open_links(), True)
-    assert await cache.finish_home(USER, TOKEN, [top, last], False, 1, link)
+    assert await cache.finish_home(USER, TOKEN, [top, last], False, 1, link, 0)
     assert await home(cache, USER) == [top, last]
 
 
 async def test_a_list_that_could_claim_nothing_is_not_stored(cache: Cache, clock: ManualClock) -> None:
     link = await begun_home(cache, USER)
     await cache.deliver(clock.tweet(), [USER], await cache.open_links(), False)
-    assert not await cache.finish_home(USER, TOKEN, [], False, 1, link)
+    assert not await cache.finish_home(USER, TOKEN, [], False, 1, link, 0)
     assert not (await cache.read_home(USER, 0, 10)).exists
     # The token went with it: nobody has to wait for its end.
     assert await cache.begin_home(USER, TOKEN - 1) is not None
@@ -287,7 +287,7 @@ async def test_a_push_beyond_what_is_kept_costs_the_end_mark(cache: Cache, clock
     newest_first = [clock.tweet(age_ms) for age_ms in range(1, limits.HOME_KEPT + 1)]
     link = await begun_home(cache, USER)
     await cache.deliver(clock.tweet(), [USER], await cache.open_links(), False)
-    assert await cache.finish_home(USER, TOKEN, newest_first, True, 1, link)
+    assert await cache.finish_home(USER, TOKEN, newest_first, True, 1, link, 0)
     assert await home(cache, USER) == [clock.tweet(), *newest_first[:-1]]
     assert not (await cache.read_home(USER, 0, 1)).whole
 

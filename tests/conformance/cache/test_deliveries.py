@@ -178,7 +178,7 @@ async def test_a_list_under_build_is_never_cut(
     pushed = [clock.tweet(sequence=sequence) for sequence in range(limits.HOME_TRIM_AT + 3)]
     for tweet_id in pushed:
         await cache.deliver(tweet_id, [USER], links, in_place)
-    assert await cache.finish_home(USER, -5, [clock.tweet(9)], True, 1, link)
+    assert await cache.finish_home(USER, -5, [clock.tweet(9)], True, 1, link, 0)
     assert await home(cache, USER) == pushed[::-1][: limits.HOME_KEPT]
 
 

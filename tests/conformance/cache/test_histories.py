@@ -130,7 +130,7 @@ class Timeline:
         self.version += 1
         mine = self.owner is builder
         stored = await builder.cache.finish_home(
-            USER, builder.token, builder.gathered, True, self.version, builder.link
+            USER, builder.token, builder.gathered, True, self.version, builder.link, 0
         )
         assert stored is mine
         if mine:

@@ -14,7 +14,14 @@ from tests.conformance.cache.lists import TOKEN, begun_home, build_home
 from tests.conformance.cache.subjects import ManualClock, Subject
 
 USER = 42
-LOADED = Relations(7, frozenset({3, (1 << 62) + 1}), frozenset({4}), frozenset({5, 6}), frozenset({8}))
+LOADED = Relations(
+    version=7,
+    unfollowed=frozenset({3, (1 << 62) + 1}),
+    blocked=frozenset({4}),
+    muted={5: 0, 6: 1_900_000_000_000},
+    pull=frozenset({8}),
+    blocked_by=frozenset({9, 1 << 62}),
+)
 
 
 async def relations(cache: Cache, user_id: int = USER) -> RelationsRead:
@@ -86,6 +93,31 @@ async def test_relations_of_nobody_and_of_thousands(cache: Cache) -> None:
     assert (await relations(cache)).relations == many
 
 
+async def test_who_blocks_the_viewer_may_be_too_many_to_carry(cache: Cache) -> None:
+    """Which is not the same as nobody."""
+    assert await cache.store_relations(USER, None, Relations(1, blocked_by=None))
+    assert (await relations(cache)).relations == Relations(1, blocked_by=None)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Relations(7, muted={5: 1}),
+        Relations(7, muted={6: 0}),
+        Relations(7, blocked_by=frozenset({5})),
+        Relations(7, blocked_by=None),
+        Relations(7, pull=frozenset({5})),
+    ],
+)
+async def test_what_was_seen_is_seen_exactly(cache: Cache, changed: Relations) -> None:
+    """Values of one version that differ are different values: whoever saw one may not write over the other."""
+    assert await cache.store_relations(USER, None, Relations(7, muted={5: 0}))
+    first = (await relations(cache)).seen
+    assert await cache.store_relations(USER, first, changed)
+    assert not await cache.store_relations(USER, first, LOADED)
+    assert (await relations(cache)).relations == changed
+
+
 # --- stubs ------------------------------------------------------------------------------------------------------------
 
 
@@ -102,7 +134,7 @@ async def test_a_stub_takes_the_home_list_along(subject: Subject, cache: Cache, 
 async def test_a_stub_takes_the_token_of_a_build_along(cache: Cache) -> None:
     link = await begun_home(cache, USER)
     assert await cache.stub_relations(USER, 9)
-    assert not await cache.finish_home(USER, TOKEN, [], True, 1, link)
+    assert not await cache.finish_home(USER, TOKEN, [], True, 1, link, 0)
     assert not (await cache.read_home(USER, 0, 1)).exists
 
 

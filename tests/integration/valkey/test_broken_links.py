@@ -22,7 +22,7 @@ async def open_lists(cache: RedisCache, users: list[int]) -> dict[str, Link]:
     for user in users:
         link = await cache.begin_home(user, -1 - user)
         assert link is not None
-        assert await cache.finish_home(user, -1 - user, [], True, 1, link)
+        assert await cache.finish_home(user, -1 - user, [], True, 1, link, 0)
     return await cache.open_links()
 
 

@@ -49,7 +49,7 @@ async def test_a_killed_primary_is_followed_to_its_replica(six: Cluster) -> None
     for user in users:
         link = await server.begin_home(user, -1)
         assert link is not None
-        assert await server.finish_home(user, -1, [], True, 1, link)
+        assert await server.finish_home(user, -1, [], True, 1, link, 0)
     tweet = fresh_id()
     assert (await worker.deliver(tweet, users, links, False)).pushed == 20
     assert await worker.advance(links[node], {1: (None, 100)}) == {1: True}
@@ -89,7 +89,7 @@ async def test_a_primary_that_slept_through_its_succession_is_left(six: Cluster)
     (user,) = tags_on(worker, node, 1)
     link = await worker.begin_home(user, -1)
     assert link is not None
-    assert await worker.finish_home(user, -1, [], True, 1, link)
+    assert await worker.finish_home(user, -1, [], True, 1, link, 0)
     await six.replicas_in_step()
     assert await worker.mark_deleted(user)
     old = six.primary(node)

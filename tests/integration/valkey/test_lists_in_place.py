@@ -17,7 +17,7 @@ USER = 7
 async def built(cache: RedisCache, newest_first: list[int], *, whole: bool, user: int = USER) -> dict[str, Link]:
     link = await cache.begin_home(user, -1)
     assert link is not None
-    assert await cache.finish_home(user, -1, newest_first, whole, 1, link)
+    assert await cache.finish_home(user, -1, newest_first, whole, 1, link, 0)
     return await cache.open_links()
 
 
@@ -131,9 +131,9 @@ async def test_two_builders_of_one_key(calm: Cluster) -> None:
         loser = caches[1 - winner]
         # The second neither takes the place nor stores.
         theirs = next(link for link in (await loser.open_links()).values() if link.node == mine.node)
-        assert not await loser.finish_home(user, -2 + winner, [fresh_id()], True, 9, theirs)
+        assert not await loser.finish_home(user, -2 + winner, [fresh_id()], True, 9, theirs, 0)
         assert not (await loser.read_home(user, 0, 10)).exists
-        assert await caches[winner].finish_home(user, -1 - winner, [50, 40], True, 3, mine)
+        assert await caches[winner].finish_home(user, -1 - winner, [50, 40], True, 3, mine, 0)
         read = await loser.read_home(user, 0, 10)
         assert (read.exists, read.ids, read.whole, read.built_under) == (True, (50, 40), True, 3)
 
@@ -151,7 +151,7 @@ async def test_what_arrives_during_a_build_is_in_it_once(cache: RedisCache) -> N
         for tweet in rng.sample(newer + late, 6):
             await cache.deliver(tweet, [user], links, rng.random() < 0.5)
         whole = rng.random() < 0.5
-        assert await cache.finish_home(user, -5, gathered, whole, 1, link)
+        assert await cache.finish_home(user, -5, gathered, whole, 1, link, 0)
         assert await home(cache, user) == sorted({*newer, *gathered}, reverse=True)
 
 
@@ -161,7 +161,7 @@ async def test_a_full_list_whose_last_id_arrived_twice_keeps_its_end_mark(cache:
     link = await cache.begin_home(USER, -5)
     assert link is not None
     assert (await cache.deliver(gathered[-1], [USER], await cache.open_links(), True)).inserted == 1
-    assert await cache.finish_home(USER, -5, gathered, True, 1, link)
+    assert await cache.finish_home(USER, -5, gathered, True, 1, link, 0)
     read = await cache.read_home(USER, 0, 1000)
     assert (list(read.ids), read.whole) == (gathered, True)
 
@@ -172,7 +172,7 @@ async def test_a_late_arrival_below_the_floor_does_not_deepen_the_claim(cache: R
     assert link is not None
     ancient = fresh_id(age_ms=3_600_000)
     assert (await cache.deliver(ancient, [USER], await cache.open_links(), True)).inserted == 1
-    assert await cache.finish_home(USER, -5, [top, last], False, 1, link)
+    assert await cache.finish_home(USER, -5, [top, last], False, 1, link, 0)
     assert await home(cache) == [top, last]
 
 
@@ -187,7 +187,7 @@ async def test_a_token_is_never_trimmed_away_nor_given_a_longer_life(calm: Clust
     assert raw(calm, keys.home(USER))[-1] == "-5"
     life = calm.ask(calm.primary(link.node), "TTL", keys.home(USER))
     assert 0 < life <= limits.BUILD_TOKEN_LIFE_S
-    assert await cache.finish_home(USER, -5, [], True, 1, link)
+    assert await cache.finish_home(USER, -5, [], True, 1, link, 0)
     read = await cache.read_home(USER, 0, 2000)
     assert (len(read.ids), read.whole) == (limits.HOME_KEPT, False)
 

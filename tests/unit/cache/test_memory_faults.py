@@ -85,7 +85,7 @@ def cache(world: MemoryCacheWorld, faults: Faults) -> Cache:
 async def build(cache: Cache, *newest_first: int) -> None:
     link = await cache.begin_home(USER, -1)
     assert link is not None
-    assert await cache.finish_home(USER, -1, newest_first, True, 1, link)
+    assert await cache.finish_home(USER, -1, newest_first, True, 1, link, 0)
 
 
 async def home(cache: Cache) -> tuple[int, ...] | None:
@@ -309,7 +309,7 @@ async def test_a_link_that_breaks_leaves_a_prefix_of_a_page(world: MemoryCacheWo
     for follower in followers:
         link = await cache.begin_home(follower, -1)
         assert link is not None
-        assert await cache.finish_home(follower, -1, [], True, 1, link)
+        assert await cache.finish_home(follower, -1, [], True, 1, link, 0)
     delivered = await cache.deliver(FRESH, followers, await cache.open_links(), False)
     assert delivered == Delivered(pushed=2, behind=frozenset({node.name}))
     got = [(await cache.read_home(follower, 0, 10)).ids for follower in followers]
@@ -326,7 +326,7 @@ async def test_a_refusal_costs_one_command_and_not_the_link(
     await build(cache)
     link = await cache.begin_home(other, -1)
     assert link is not None
-    assert await cache.finish_home(other, -1, [], True, 1, link)
+    assert await cache.finish_home(other, -1, [], True, 1, link, 0)
     faults.planned["before deliver"] = refused
     delivered = await cache.deliver(FRESH, [USER, other], await cache.open_links(), False)
     assert delivered == Delivered(pushed=1, behind=frozenset({node.name}))

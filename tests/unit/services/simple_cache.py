@@ -6,7 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rookery_server.cache.interface import AuthorRead, FillMark, HomeRead, Link, Marks, RelationsRead
+from rookery_server.cache.interface import (
+    AuthorRead,
+    FillMark,
+    HistoryRead,
+    HomeRead,
+    Link,
+    Marks,
+    ProfileRead,
+    RelationsRead,
+)
 from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.domain.limits import HOME_KEPT, HOME_TRIM_AT
 from rookery_server.domain.models import Relations
@@ -24,6 +33,10 @@ class SimpleCache:
         self.marks: dict[str, dict[int, int] | None] = {node: {} for node in self.nodes}
         self.homes: dict[int, list[int]] = {}
         self.built_under: dict[int, int] = {}
+        self.built_ms: dict[int, int] = {}
+        self.histories: dict[int, HistoryRead] = {}
+        self.profiles: dict[int, tuple[int, bytes | None]] = {}
+        """Version it was last stubbed for → what was stored over the stub."""
         self.relations: dict[int, tuple[int, Relations | None]] = {}
         self.authors: dict[int, list[int]] = {}
         self.bodies: dict[int, bytes] = {}
@@ -67,10 +80,12 @@ class SimpleCache:
         await self._begin("read_home")
         link = self.link(user_id)
         version, relations = self.relations.get(user_id, (0, None))
-        seen = str((version, relations)).encode() if user_id in self.relations else None
+        seen = self._seen(user_id)
         exists, ids, reached, whole = _slice(self.homes.get(user_id), start, count)
         read = RelationsRead(seen, version, relations)
-        return HomeRead(link, exists, ids, reached, whole, self.built_under.get(user_id), read)
+        return HomeRead(
+            link, exists, ids, reached, whole, self.built_under.get(user_id), read, self.built_ms.get(user_id, 0)
+        )
 
     async def read_authors(self, author_ids: Sequence[int], depth: int) -> dict[int, AuthorRead]:
         await self._begin("read_authors")
@@ -92,12 +107,29 @@ class SimpleCache:
         return link
 
     async def finish_home(
-        self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link
+        self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link, built_ms: int
     ) -> bool:
         await self._begin("finish_home")
         if not self.is_current(link) or not _finish(self.homes, user_id, token, ids, whole):
             return False
-        self.built_under[user_id] = version
+        self.built_under[user_id], self.built_ms[user_id] = version, built_ms
+        return True
+
+    async def read_heads(self, user_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        await self._begin("read_heads")
+        return {id_: tuple(self.homes.get(id_, ()))[:16] for id_ in user_ids if self.node_of(id_) not in self.down}
+
+    async def read_history(self, user_id: int) -> HistoryRead | None:
+        await self._begin("read_history")
+        self.link(user_id)
+        return self.histories.get(user_id)
+
+    async def store_history(self, user_id: int, relations_seen: bytes, history: HistoryRead) -> bool:
+        await self._begin("store_history")
+        self.link(user_id)
+        if self._seen(user_id) != relations_seen:
+            return False
+        self.histories[user_id] = history
         return True
 
     async def begin_author(self, author_id: int, token: int) -> Link | None:
@@ -115,11 +147,13 @@ class SimpleCache:
     async def store_relations(self, user_id: int, seen: bytes | None, relations: Relations) -> bool:
         await self._begin("store_relations")
         self.link(user_id)
-        now = str(self.relations[user_id]).encode() if user_id in self.relations else None
-        if now != seen:
+        if self._seen(user_id) != seen:
             return False
         self.relations[user_id] = (relations.version, relations)
         return True
+
+    def _seen(self, user_id: int) -> bytes | None:
+        return str(self.relations[user_id]).encode() if user_id in self.relations else None
 
     async def post_own(self, author_id: int, tweet_id: int, framed: bytes) -> None:
         await self._begin("post_own")
@@ -174,6 +208,30 @@ class SimpleCache:
         self.relations[user_id] = (max(old + 1, version), None)
         self.homes.pop(user_id, None)
         self.built_under.pop(user_id, None)
+        self.histories.pop(user_id, None)
+        return True
+
+    # --- profiles ---------------------------------------------------------------------------------------------
+
+    async def read_profiles(self, user_ids: Sequence[int]) -> dict[int, ProfileRead]:
+        await self._begin("read_profiles")
+        here = [id_ for id_ in user_ids if self.node_of(id_) not in self.down]
+        return {id_: ProfileRead(self._seen_profile(id_), self.profiles.get(id_, (0, None))[1]) for id_ in here}
+
+    def _seen_profile(self, user_id: int) -> bytes | None:
+        return str(self.profiles[user_id]).encode() if user_id in self.profiles else None
+
+    async def store_profiles(self, values: Mapping[int, tuple[bytes | None, bytes]]) -> None:
+        await self._begin("store_profiles")
+        for user_id, (seen, value) in values.items():
+            if self.node_of(user_id) not in self.down and self._seen_profile(user_id) == seen:
+                self.profiles[user_id] = (self.profiles.get(user_id, (0, None))[0], value)
+
+    async def stub_profile(self, user_id: int, version: int) -> bool:
+        await self._begin("stub_profile")
+        if self.node_of(user_id) in self.down:
+            return False
+        self.profiles[user_id] = (version, None)
         return True
 
     def ring(self, shard: int, event: bytes) -> None:

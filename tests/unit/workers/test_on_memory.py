@@ -113,7 +113,7 @@ class Stage:
         for follower in followers:
             link = await self.cache.begin_home(follower, -7)
             assert link is not None
-            assert await self.cache.finish_home(follower, -7, (), True, 0, link)
+            assert await self.cache.finish_home(follower, -7, (), True, 0, link, 0)
 
     async def post(self, *late: str) -> int:
         tweet_id = self.mint()

@@ -11,6 +11,7 @@ from rookery_server.cache.memory.bodies import set_deleted
 from rookery_server.cache.memory.lists import entries_of, place_author, place_home
 from rookery_server.cache.memory.node import Node
 from rookery_server.cache.memory.placing import Placed, trimmed
+from rookery_server.cache.memory.profiles import set_profile_stub
 from rookery_server.cache.memory.relations import stub
 from rookery_server.cache.memory.role import Role
 from rookery_server.domain import ids, limits
@@ -83,9 +84,17 @@ class DeliveriesRole(Role):
 
     async def overwrite_relations(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:
         def overwrite(node: Node) -> Delivered:
-            return Delivered(inserted=1) if stub(node, user_id, version, once=True) else Delivered(duplicate=1)
+            done = stub(node, user_id, version, self._world.relations_life_s, once=True)
+            return Delivered(inserted=1) if done else Delivered(duplicate=1)
 
         return await self._to(user_id, links, "overwrite_relations", overwrite)
+
+    async def overwrite_profile(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:
+        def overwrite(node: Node) -> Delivered:
+            set_profile_stub(node, user_id, version)
+            return Delivered(inserted=1)
+
+        return await self._to(user_id, links, "overwrite_profile", overwrite)
 
     async def _to(
         self, number: int, links: Mapping[str, Link], operation: str, command: Callable[[Node], Delivered]

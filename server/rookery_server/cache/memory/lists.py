@@ -14,7 +14,7 @@ from rookery_server.cache.memory.node import Node
 from rookery_server.cache.memory.placing import Placed, finished, place, under_build
 from rookery_server.cache.memory.relations import read_relations
 from rookery_server.cache.memory.role import Role
-from rookery_server.cache.memory.values import END_MARK
+from rookery_server.cache.memory.values import END_MARK, StoredMeta
 from rookery_server.domain import ids as snowflake
 from rookery_server.domain import limits
 from rookery_server.domain.errors import CacheUnavailable
@@ -53,15 +53,17 @@ class ListsRole(Role):
             if entries is None or under_build(entries):
                 return HomeRead(nowhere, False, (), False, False, None, relations)
             self._refresh(node, user_id)
-            version = node.get(keys.home_meta(user_id))
+            meta = node.get(keys.home_meta(user_id))
+            built = meta if isinstance(meta, StoredMeta) else None
             return HomeRead(
                 nowhere,
                 exists=True,
                 ids=_ids(entries[start : start + count]),
                 reached_end=len(entries) <= start + count,
                 whole=entries[-1] == END_MARK,
-                built_under=version if isinstance(version, int) else None,
+                built_under=built.version if built else None,
                 relations=relations,
+                built_ms=built.built_ms if built else 0,
             )
 
         nowhere = Link("", 0)
@@ -125,12 +127,12 @@ class ListsRole(Role):
         return link if begun else None
 
     async def finish_home(
-        self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link
+        self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link, built_ms: int
     ) -> bool:
         def finish(node: Node) -> bool:
             if not _finish(node, keys.home(user_id), token, ids, whole, limits.HOME_KEPT):
                 return False
-            node.set(keys.home_meta(user_id), version, limits.LIST_LIFE_S)
+            node.set(keys.home_meta(user_id), StoredMeta(version, built_ms), limits.LIST_LIFE_S)
             return True
 
         return self.is_current(link) and await self._over(link, "finish_home", finish)
@@ -140,6 +142,23 @@ class ListsRole(Role):
             return _finish(node, keys.author(author_id), token, ids, whole, limits.AUTHOR_KEPT)
 
         return self.is_current(link) and await self._over(link, "finish_author", finish)
+
+    # --- looks at many ---------------------------------------------------------------------------------------
+
+    async def read_heads(self, user_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        found: dict[int, tuple[int, ...]] = {}
+
+        async def of_node(wanted: list[int]) -> None:
+            try:
+                _, lists = await self._ask(
+                    wanted[0], "read_heads", lambda node: [entries_of(node, keys.home(id_)) or () for id_ in wanted]
+                )
+            except CacheUnavailable:
+                return
+            found.update((id_, one[: keys.HEAD_POSITIONS]) for id_, one in zip(wanted, lists, strict=True))
+
+        await asyncio.gather(*map(of_node, self._by_node(dict.fromkeys(user_ids)).values()))
+        return found
 
 
 def _finish(node: Node, key: bytes, token: int, gathered: Sequence[int], whole: bool, kept: int) -> bool:

@@ -7,7 +7,6 @@ from rookery_server.cache.interface import RelationsRead
 from rookery_server.cache.memory.bodies import BodiesRole
 from rookery_server.cache.memory.node import Node
 from rookery_server.cache.memory.values import StoredRelations
-from rookery_server.domain import limits
 from rookery_server.domain.models import Relations
 
 ABSENT = RelationsRead(seen=None, version=0, relations=None)
@@ -23,13 +22,13 @@ def read_relations(node: Node, user_id: int) -> RelationsRead:
     return ABSENT if value is None else RelationsRead(value.raw(), value.version, value.relations)
 
 
-def stub(node: Node, user_id: int, version: int, *, once: bool) -> bool:
+def stub(node: Node, user_id: int, version: int, life_s: float, *, once: bool) -> bool:
     """`once`: not if it was stubbed for exactly this version before."""
     old = stored(node, user_id)
     if once and old is not None and version in old.stubbed:
         return False
     new = StoredRelations(version, (version,)) if old is None else old.stub(version)
-    node.set(keys.relations(user_id), new, limits.RELATIONS_LIFE_S)
+    node.set(keys.relations(user_id), new, life_s)
     node.delete(keys.home(user_id), keys.home_meta(user_id), keys.history(user_id))
     return True
 
@@ -41,10 +40,13 @@ class RelationsRole(BodiesRole):
             if (old and old.raw()) != seen:
                 return False
             value = StoredRelations(relations.version, old.stubbed if old else (), relations)
-            node.set(keys.relations(user_id), value, limits.RELATIONS_LIFE_S)
+            node.set(keys.relations(user_id), value, self._world.relations_life_s)
             return True
 
         return (await self._ask(user_id, "store_relations", swap))[1]
 
     async def stub_relations(self, user_id: int, version: int) -> bool:
-        return await self._settle("stub_relations", user_id, lambda node: stub(node, user_id, version, once=False))
+        life_s = self._world.relations_life_s
+        return await self._settle(
+            "stub_relations", user_id, lambda node: stub(node, user_id, version, life_s, once=False)
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rookery_server.cache.interface import HistoryRead
 from rookery_server.domain.models import Relations
 
 END_MARK = 0
@@ -25,13 +26,24 @@ class StoredRelations:
 
     def raw(self) -> bytes:
         """Bytes to compare by: equal for equal values, and for no others."""
-        known = self.relations
-        sets = known and [sorted(one) for one in (known.unfollowed, known.blocked, known.muted, known.pull)]
-        return repr((self.version, self.stubbed, sets)).encode()
+        return repr((self.version, self.stubbed, self.relations and _sorted(self.relations))).encode()
 
     def stub(self, version: int) -> StoredRelations:
         ring = self.stubbed if version in self.stubbed else (*self.stubbed, version)[-STUBS_REMEMBERED:]
         return StoredRelations(max(self.version + 1, version), ring)
+
+
+def _sorted(known: Relations) -> tuple[object, ...]:
+    sets = [sorted(one) for one in (known.unfollowed, known.blocked, known.pull)]
+    return *sets, sorted(known.muted.items()), None if known.blocked_by is None else sorted(known.blocked_by)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMeta:
+    """Of a home list: the relations version it was built under, and when the build began (Unix ms)."""
+
+    version: int
+    built_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,7 @@ class StoredMarks:
     marks: Mapping[int, int] = field(default_factory=dict)
 
 
-Value = tuple[int, ...] | bytes | int | StoredRelations | StoredMarks
+Value = tuple[int, ...] | bytes | StoredRelations | StoredMeta | StoredMarks | HistoryRead
 
 
 @dataclass(frozen=True, slots=True)

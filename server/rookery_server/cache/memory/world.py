@@ -14,14 +14,23 @@ from rookery_server.cache.memory.bell import Listener
 from rookery_server.cache.memory.client import MemoryCache
 from rookery_server.cache.memory.hooks import CacheHooks
 from rookery_server.cache.memory.node import Node
+from rookery_server.domain import limits
 from rookery_server.domain.clock import Clock, SystemClock
 
 
 class MemoryCacheWorld:
     """`clock` is the engine's own: lives run by its monotonic time."""
 
-    def __init__(self, clock: Clock | None = None, nodes: int = 3, *, replicated: bool = False) -> None:
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        nodes: int = 3,
+        *,
+        replicated: bool = False,
+        relations_life_s: float = limits.RELATIONS_LIFE_S,
+    ) -> None:
         self.clock = clock or SystemClock()
+        self.relations_life_s = relations_life_s
         borders = [keys.SLOTS * at // nodes for at in range(nodes + 1)]
         self._in_order = [
             Node(f"node-{at}", (borders[at], borders[at + 1] - 1), self.clock, replicated) for at in range(nodes)

@@ -59,7 +59,7 @@ async def node(world: MemoryCacheWorld) -> Node:
     cache = world.client()
     link = await cache.begin_home(USER, -1)
     assert link is not None
-    assert await cache.finish_home(USER, -1, [], True, 1, link)
+    assert await cache.finish_home(USER, -1, [], True, 1, link, 0)
     return world.node_of(USER)
 
 
