@@ -128,6 +128,10 @@ class Lists(Protocol):
         Refreshes the list's life when older than a day."""
         ...
 
+    async def read_relations(self, user_id: int) -> RelationsRead:
+        """The viewer's relations alone, for paths without a list."""
+        ...
+
     async def read_authors(self, author_ids: Sequence[int], depth: int) -> dict[int, AuthorRead]:
         """The newest `depth` positions of each; authors whose node cannot answer are absent."""
         ...

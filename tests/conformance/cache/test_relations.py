@@ -224,3 +224,11 @@ async def test_a_node_that_lost_everything_is_stubbed_again(
     await build_home(cache, USER, [clock.tweet()], whole=True)
     assert await cache.overwrite_relations(USER, 9, links) == Delivered(inserted=1)
     assert not (await cache.read_home(USER, 0, 1)).exists
+
+
+async def test_relations_are_read_alone_as_with_the_list(subject: Subject, cache: Cache) -> None:
+    assert await cache.read_relations(USER) == RelationsRead(None, 0, None)
+    await cache.stub_relations(USER, 9)
+    assert await cache.read_relations(USER) == await relations(cache)
+    await cache.store_relations(USER, (await cache.read_relations(USER)).seen, LOADED)
+    assert await subject.process().read_relations(USER) == await relations(cache)

@@ -87,6 +87,12 @@ class SimpleCache:
             link, exists, ids, reached, whole, self.built_under.get(user_id), read, self.built_ms.get(user_id, 0)
         )
 
+    async def read_relations(self, user_id: int) -> RelationsRead:
+        await self._begin("read_relations")
+        self.link(user_id)
+        version, relations = self.relations.get(user_id, (0, None))
+        return RelationsRead(self._seen(user_id), version, relations)
+
     async def read_authors(self, author_ids: Sequence[int], depth: int) -> dict[int, AuthorRead]:
         await self._begin("read_authors")
         answer = {}

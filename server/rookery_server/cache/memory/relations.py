@@ -34,6 +34,9 @@ def stub(node: Node, user_id: int, version: int, life_s: float, *, once: bool) -
 
 
 class RelationsRole(BodiesRole):
+    async def read_relations(self, user_id: int) -> RelationsRead:
+        return (await self._ask(user_id, "read_relations", lambda node: read_relations(node, user_id)))[1]
+
     async def store_relations(self, user_id: int, seen: bytes | None, relations: Relations) -> bool:
         def swap(node: Node) -> bool:
             old = stored(node, user_id)
