@@ -55,6 +55,9 @@ COPY_WAIT_S = 1.05
 """That wait: the twentieth more is for monotonic clocks that do not run quite alike, and timers that ring early."""
 COPIES_KEPT = 50_000
 """Copies a server keeps at most: what a second's reads can ask for (a few MB)."""
+ACCOUNT_BEGIN_MS = 1_000
+"""A change of an account begins while its event is younger than this: the two seconds of a compare-and-set are left
+of an attempt's life."""
 ACCOUNT_TRIES = 3
 """Of a change of state that met another change of the same account: two at once are rare, four are a fight."""
 
@@ -72,6 +75,9 @@ REMOVED_EDGE_LIFE_S = 8 * 86400
 EDGE_CERTAIN_AFTER_S = 2 * 86400
 """An edge older than this has its mirror and its event applied, however late its batch came: the last audit of a window
 is a day after it closed."""
+BLOCKERS_CARRIED = 1_000
+"""Who blocks a viewer is part of the viewer's relations up to so many (8 KB read with every page); whoever is blocked by
+more has the store asked for the accounts of each page."""
 FOLLOWER_PAGE = 5_000
 """Rows of one fan-out page: what one read of narrow rows returns in a few milliseconds."""
 
@@ -141,6 +147,15 @@ WALL_JUMP_MS = 1_000
 # --- quotas (not for credentials with scope `bulk`) -----------------------------------------------------------
 TWEETS_PER_3H = 300
 FOLLOWS_PER_DAY = 400
+ACCOUNT_CHANGES_PER_DAY = 100
+"""Edits of the profile, protecting, leaving and coming back: far more than anybody means to do by hand, and each is a
+compare-and-set and an event."""
+RENAMES_PER_WEEK = 5
+"""Every name an account ever took stays reserved for it for ever, so this bounds how many it can hoard; enough for a
+slip of the hand and a change of mind."""
+BLOCKS_PER_DAY = 1_000
+"""Blocks and mutes together.  Whoever is attacked by a crowd imports a block list of hundreds; a thousand a day still
+bounds what one's relations grow to, which are read with every page."""
 QUOTA_SUBJECTS = 100_000
 """Users one server counts for at a time (a few tens of MB)."""
 

@@ -13,22 +13,41 @@ from typing import Protocol
 
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import RateLimited
-from rookery_server.domain.limits import FOLLOWS_PER_DAY, QUOTA_SUBJECTS, TWEETS_PER_3H
+from rookery_server.domain.limits import (
+    ACCOUNT_CHANGES_PER_DAY,
+    BLOCKS_PER_DAY,
+    FOLLOWS_PER_DAY,
+    QUOTA_SUBJECTS,
+    RENAMES_PER_WEEK,
+    TWEETS_PER_3H,
+)
 from rookery_server.services.calls import Call
+
+_DAY_S = 86400
 
 
 class Quota(enum.Enum):
-    """What is counted; the value is the length of its window in seconds."""
+    """What is counted; the value is its name and the length of its window in seconds."""
 
-    TWEETS = 3 * 3600
-    FOLLOWS = 86400
+    TWEETS = "tweets", 3 * 3600
+    FOLLOWS = "follows", _DAY_S
+    BLOCKS = "blocks and mutes", _DAY_S
+    ACCOUNT_CHANGES = "changes of the account", _DAY_S
+    RENAMES = "new names", 7 * _DAY_S
 
     @property
     def window_s(self) -> int:
-        return self.value
+        window_s: int = self.value[1]
+        return window_s
 
 
-LIMITS: Mapping[Quota, int] = {Quota.TWEETS: TWEETS_PER_3H, Quota.FOLLOWS: FOLLOWS_PER_DAY}
+LIMITS: Mapping[Quota, int] = {
+    Quota.TWEETS: TWEETS_PER_3H,
+    Quota.FOLLOWS: FOLLOWS_PER_DAY,
+    Quota.BLOCKS: BLOCKS_PER_DAY,
+    Quota.ACCOUNT_CHANGES: ACCOUNT_CHANGES_PER_DAY,
+    Quota.RENAMES: RENAMES_PER_WEEK,
+}
 """Writes of one user in any window."""
 
 
@@ -52,7 +71,8 @@ class LocalQuotas:
     """A sliding window in this process: the previous window counts by the share of it that the sliding one covers."""
 
     def __init__(self, clock: Clock, limits: Mapping[Quota, int] = LIMITS):
-        self._clock, self._limits = clock, limits
+        """`limits`: those that are not the usual ones."""
+        self._clock, self._limits = clock, {**LIMITS, **limits}
         self._counters: dict[tuple[int, Quota], _Counter] = {}
 
     async def charge(self, call: Call, quota: Quota) -> None:

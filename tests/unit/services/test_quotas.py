@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from rookery_server.domain.errors import RateLimited
-from rookery_server.domain.limits import FOLLOWS_PER_DAY, QUOTA_SUBJECTS, TWEETS_PER_3H
+from rookery_server.domain.limits import (
+    ACCOUNT_CHANGES_PER_DAY,
+    BLOCKS_PER_DAY,
+    FOLLOWS_PER_DAY,
+    QUOTA_SUBJECTS,
+    RENAMES_PER_WEEK,
+    TWEETS_PER_3H,
+)
 from rookery_server.services.calls import Call
 from rookery_server.services.quotas import LIMITS, LocalQuotas, Quota
 from tests.unit.services.clocks import TestClock
@@ -18,7 +25,16 @@ async def _use_up(quotas: LocalQuotas, call: Call, quota: Quota) -> None:
         await quotas.charge(call, quota)
 
 
-@pytest.mark.parametrize(("quota", "limit"), [(Quota.TWEETS, TWEETS_PER_3H), (Quota.FOLLOWS, FOLLOWS_PER_DAY)])
+@pytest.mark.parametrize(
+    ("quota", "limit"),
+    [
+        (Quota.TWEETS, TWEETS_PER_3H),
+        (Quota.FOLLOWS, FOLLOWS_PER_DAY),
+        (Quota.BLOCKS, BLOCKS_PER_DAY),
+        (Quota.ACCOUNT_CHANGES, ACCOUNT_CHANGES_PER_DAY),
+        (Quota.RENAMES, RENAMES_PER_WEEK),
+    ],
+)
 async def test_exactly_the_limit_is_allowed(quota: Quota, limit: int) -> None:
     quotas = LocalQuotas(TestClock())
     for _ in range(limit):
@@ -33,6 +49,17 @@ async def test_the_kinds_are_counted_apart() -> None:
     quotas = LocalQuotas(TestClock())
     await _use_up(quotas, ALICE, Quota.TWEETS)
     await quotas.charge(ALICE, Quota.FOLLOWS)
+
+
+async def test_each_kind_has_a_limit_and_a_counter_of_its_own() -> None:
+    assert set(LIMITS) == set(Quota)
+    assert len({quota.value for quota in Quota}) == len(Quota.__members__)  # equal values would be one kind
+    quotas = LocalQuotas(TestClock(), {Quota.TWEETS: 1})
+    await _use_up(quotas, ALICE, Quota.FOLLOWS)
+    await _use_up(quotas, ALICE, Quota.BLOCKS)
+    await quotas.charge(ALICE, Quota.TWEETS)
+    with pytest.raises(RateLimited):
+        await quotas.charge(ALICE, Quota.TWEETS)
 
 
 async def test_bulk_is_never_counted() -> None:
