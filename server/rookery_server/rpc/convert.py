@@ -8,8 +8,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from rookery.v1 import common_pb2, timelines_pb2, tweets_pb2, users_pb2
 from rookery_server.domain.frames import frame
-from rookery_server.domain.models import Entity, Profile, Reference, Reply, Tweet, User
+from rookery_server.domain.models import Entity, Profile, Reference, Reply, Tweet, User, UserState
 from rookery_server.services.pages import PageInfo, PageSource
+from rookery_server.services.user_counts import Counts
+from rookery_server.services.users import ShownUser
 
 _RESULT_TWEET = b"\x12"  # field 2 of TweetResult, length-delimited
 
@@ -27,7 +29,16 @@ def maybe_timestamp(ms: int | None) -> Timestamp | None:
 # --- users ------------------------------------------------------------------------------------------------------
 
 
+_STATES = {
+    UserState.ACTIVE: users_pb2.USER_STATE_ACTIVE,
+    UserState.DEACTIVATED: users_pb2.USER_STATE_DEACTIVATED,
+    UserState.SUSPENDED: users_pb2.USER_STATE_SUSPENDED,
+    UserState.DEACTIVATED_AND_SUSPENDED: users_pb2.USER_STATE_SUSPENDED,
+}
+
+
 def user(of: User) -> users_pb2.User:
+    """Without what is for some callers only."""
     return users_pb2.User(
         id=of.id,
         username=of.username,
@@ -41,6 +52,20 @@ def user(of: User) -> users_pb2.User:
         protected=of.protected,
         etag=of.etag,
     )
+
+
+def shown_user(of: ShownUser) -> users_pb2.User:
+    message = user(of.user)
+    if of.counts is not None:
+        message.counts.CopyFrom(user_counts(of.counts))
+    if of.private:
+        message.state = _STATES[of.user.state]
+    return message
+
+
+def user_counts(of: Counts) -> users_pb2.UserCounts:
+    """What was never counted is 0: its rows are younger than the others' counts."""
+    return users_pb2.UserCounts(followers=of.followers or 0, following=of.following or 0, tweets=of.tweets or 0)
 
 
 def profile(of: users_pb2.Profile) -> Profile:

@@ -26,7 +26,7 @@ class TimelineServicer:
             call, request.user_id, request.page_size, cursor, request.exclude_replies
         )
         rest = pb.GetUserTimelineResponse(
-            users=await shown_users(self._users, page.author_ids) if request.include_users else [],
+            users=await shown_users(self._users, call, page.author_ids) if request.include_users else [],
             next_page_token=self._tokens.sign(page.next_cursor, scope),
             info=convert.page_info(page.info),
         )
@@ -40,7 +40,7 @@ class TimelineServicer:
         token = self._tokens.consistency(request.consistency_token)
         page = await self._home.page(call, request.page_size, position, token)
         rest = pb.GetHomeTimelineResponse(
-            users=await shown_users(self._users, page.author_ids) if request.include_users else [],
+            users=await shown_users(self._users, call, page.author_ids) if request.include_users else [],
             next_page_token=self._tokens.sign(page.next_cursor, scope),
             newer_token=self._tokens.sign(page.newer_cursor, scope),
             info=convert.page_info(page.info),

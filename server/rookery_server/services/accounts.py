@@ -82,8 +82,11 @@ class Accounts:
         found = await self._profiles.find(wanted - named)
         if found.unread:
             raise StoreUnavailable
-        read = {id_: kept.user for id_, kept in found.of.items() if kept.user}
-        return read | await self._store.get_users(tuple(named)) if named else read
+        return found.users() | (await self._store.get_users(tuple(named)) if named else {})
+
+    async def readable_users(self, user_ids: Iterable[int]) -> dict[int, User]:
+        """As `users`, without those that neither cache nor store could answer for."""
+        return (await self._profiles.find(frozenset(user_ids))).users()
 
     async def require_active(self, call: Call) -> None:
         """The door of every write (A16).  Raises NotFound (the caller has no account), AccountInactive,

@@ -54,6 +54,9 @@ class FoundAccounts:
     of: Mapping[int, KeptAccount]
     unread: frozenset[int]
 
+    def users(self) -> dict[int, User]:
+        return {id_: kept.user for id_, kept in self.of.items() if kept.user}
+
 
 class CachedProfiles:
     """Reads are shared, at most one in flight an account; a value that is older than a call is never its answer unless

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rookery_server.domain.tokens import ConsistencyToken
 
-_TWEET, _EDGE, _USER = "tweet", "edge", "user"
+_TWEET, _EDGE, _BLOCK, _MUTE, _USER = "tweet", "edge", "block", "mute", "user"
 
 
 def tweet_token(author_id: int, tweet_id: int, event_ms: int) -> ConsistencyToken:
@@ -17,8 +17,18 @@ def edge_token(follower_id: int, followee_id: int, event_ms: int) -> Consistency
     return ConsistencyToken(_EDGE, (follower_id, followee_id), event_ms)
 
 
+def block_token(blocker_id: int, blocked_id: int, event_ms: int) -> ConsistencyToken:
+    """Of a block or its end."""
+    return ConsistencyToken(_BLOCK, (blocker_id, blocked_id), event_ms)
+
+
+def mute_token(muter_id: int, muted_id: int, event_ms: int) -> ConsistencyToken:
+    """Of a mute, its end or its change."""
+    return ConsistencyToken(_MUTE, (muter_id, muted_id), event_ms)
+
+
 def user_token(user_id: int, written_ms: int) -> ConsistencyToken:
-    """Of a sign-up or a profile edit.  Accounts are always read at a quorum, so reads need not look at it."""
+    """Of a sign-up, an edit of the profile, or a change of the account."""
     return ConsistencyToken(_USER, (user_id,), written_ms)
 
 
@@ -33,5 +43,12 @@ def named_tweets(token: ConsistencyToken | None) -> frozenset[int]:
 
 
 def speaks_of_relations(token: ConsistencyToken | None, user_id: int) -> bool:
-    """Whether the write changed whom `user_id` follows."""
-    return token is not None and token.kind == _EDGE and token.ids[0] == user_id
+    """Whether the write changed the relations of `user_id`: a block changes those of both."""
+    if token is None:
+        return False
+    return token.ids[0] == user_id if token.kind in (_EDGE, _MUTE) else token.kind == _BLOCK and user_id in token.ids
+
+
+def named_users(token: ConsistencyToken | None) -> frozenset[int]:
+    """Accounts whose cached copies may be older than the write."""
+    return frozenset(token.ids) if token is not None and token.kind == _USER else frozenset()

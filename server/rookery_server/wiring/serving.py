@@ -20,6 +20,8 @@ from rookery_server.rpc.health import Health
 from rookery_server.rpc.identity import Identify
 from rookery_server.rpc.methods import SERVICES
 from rookery_server.rpc.servicers import UseCases, servicers
+from rookery_server.services.account_changes import AccountChanges
+from rookery_server.services.accounts import Accounts
 from rookery_server.services.admin import Admin
 from rookery_server.services.claims import ClaimTracker
 from rookery_server.services.clock_gate import ClockGate
@@ -99,9 +101,11 @@ class ServerProcess:
         mint, codec, writes = self._minter.mint, ProtoTweetCodec(), self._writes
         seen = CountingWitness(self._metrics)
         hydration, users = Hydration(store, cache, seen), KnownUsers(store)
+        accounts = Accounts(store, cache, clock, seen)
+        changes = AccountChanges(store, cache, clock, mint, writes, seen)
         shards = [leases.shard_name(shard) for shard in range(store.shards)]
         return UseCases(
-            users=Users(store, clock, mint, users, writes, seen),
+            users=Users(store, clock, mint, users, accounts, changes, quotas, writes, seen),
             tweets=Tweets(store, cache, clock, mint, codec, hydration, users, quotas, writes, seen),
             graph=Graph(store, cache, clock, mint, users, quotas, writes, seen),
             user_timelines=UserTimelines(store, clock, codec, users),

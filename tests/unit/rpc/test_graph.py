@@ -8,6 +8,7 @@ from rookery_server.domain.models import Edge, Profile, User
 from rookery_server.domain.tokens import PageCursor
 from rookery_server.services.graph import EdgeChanged, FollowersList, FollowingPage, Relationship
 from rookery_server.services.tokens import edge_token
+from rookery_server.services.users import ShownUser
 from tests.unit.rpc.use_cases import AS_5, Fakes, given
 
 TOKEN = edge_token(5, 6, 1_700_000_000_000)
@@ -45,14 +46,12 @@ async def test_followers_with_their_accounts(fakes: Fakes, stub: graph_pb2_grpc.
     ids = tuple(range(1, 251))
     fakes.graph.list_followers.return_value = FollowersList(ids, None)
 
-    async def batch_get(user_ids: list[int]) -> dict[int, User | None]:
-        return {i: None if i == 7 else User(i, f"u{i}", Profile(), 1, "e") for i in user_ids}
-
-    fakes.users.batch_get.side_effect = batch_get
+    shown = tuple(ShownUser(User(i, f"u{i}", Profile(), 1, "e")) for i in ids if i != 7)
+    fakes.users.of_page.return_value = shown
     page = await stub.ListFollowers(graph_pb2.ListFollowersRequest(user_id=5, page_size=1000, include_users=True))
     assert tuple(page.follower_ids) == ids
     assert [user.id for user in page.users] == [i for i in ids if i != 7]
-    assert [len(call.args[0]) for call in fakes.users.batch_get.await_args_list] == [100, 100, 50]
+    assert given(fakes.users.of_page)[1:] == (ids,)
 
 
 async def test_a_token_serves_its_own_list_only(fakes: Fakes, stub: graph_pb2_grpc.GraphServiceAsyncStub) -> None:

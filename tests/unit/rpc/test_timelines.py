@@ -13,6 +13,7 @@ from rookery_server.domain.models import Profile, Tweet, User
 from rookery_server.domain.tokens import NewerCursor, PageCursor
 from rookery_server.rpc.convert import ProtoTweetCodec
 from rookery_server.services.pages import PageInfo, PageSource, TimelinePage
+from rookery_server.services.users import ShownUser
 from tests.unit.rpc.use_cases import AS_5, AS_6, Fakes, given
 
 CODEC = ProtoTweetCodec()
@@ -50,9 +51,10 @@ async def test_a_home_page_and_the_ways_on(fakes: Fakes, stub: timelines_pb2_grp
 
 async def test_authors_come_once_each(fakes: Fakes, stub: timelines_pb2_grpc.TimelineServiceAsyncStub) -> None:
     fakes.home.page.return_value = page(None)
-    fakes.users.batch_get.return_value = {1: User(1, "one", Profile(), 1, "e"), 2: None}
+    fakes.users.of_page.return_value = (ShownUser(User(1, "one", Profile(), 1, "e")),)
     reply = await stub.GetHomeTimeline(pb.GetHomeTimelineRequest(include_users=True), metadata=AS_5)
-    assert given(fakes.users.batch_get) == ([1, 2],)
+    call, authors = given(fakes.users.of_page)
+    assert (call.caller_id, set(authors)) == (5, {1, 2})
     assert [user.username for user in reply.users] == ["one"]
     assert (reply.next_page_token, reply.newer_token, reply.info.end_of_history) == ("", "", True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from rookery_server.domain import ids
 
 START_MS = 1_700_000_000_000
@@ -23,6 +25,11 @@ class TestClock:
 
     def advance(self, ms: int) -> None:
         self._ms += ms
+
+    async def sleep(self, seconds: float) -> None:
+        """Passes the time at once; whoever else is ready runs first."""
+        await asyncio.sleep(0)
+        self.advance(round(seconds * 1000))
 
 
 class Mint:

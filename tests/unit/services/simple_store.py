@@ -9,8 +9,9 @@ from typing import Any
 from rookery_server.domain.errors import NotFound, StoreUnavailable
 from rookery_server.domain.events import Event, encode, shard_of, window_of
 from rookery_server.domain.ids import time_ms
-from rookery_server.domain.models import Edge, Profile, User
+from rookery_server.domain.models import Edge, User
 from rookery_server.store.interface import (
+    Count,
     DeadLetter,
     FollowersPage,
     Lease,
@@ -30,6 +31,7 @@ class SimpleStore:
     def __init__(self) -> None:
         self.users: dict[int, User] = {}
         self.names: dict[str, NameClaim] = {}
+        self.counted: dict[int, tuple[Count, ...]] = {}
         self.requests: dict[tuple[int, str], tuple[bytes, int]] = {}
         self.tweets: dict[int, TweetRow] = {}
         self.own_tweets: dict[int, dict[int, TweetRow]] = defaultdict(dict)
@@ -81,14 +83,23 @@ class SimpleStore:
         await self._begin("get_users")
         return {id_: self.users[id_] for id_ in user_ids if id_ in self.users}
 
-    async def update_profile(self, user_id: int, profile: Profile, expected_etag: str, etag: str) -> User:
-        await self._begin("update_profile")
-        user = self.users.get(user_id)
-        if user is None:
+    async def replace_user(self, user: User, expected_etag: str) -> User:
+        await self._begin("replace_user")
+        if user.id not in self.users:
             raise NotFound
-        if user.etag == expected_etag:
-            self.users[user_id] = User(user.id, user.username, profile, user.create_time_ms, etag)
-        return self.users[user_id]
+        if self.users[user.id].etag == expected_etag:
+            self.users[user.id] = user
+        standing = self.users[user.id]
+        await self._hook(self.after, "replace_user")
+        return standing
+
+    async def settled_user(self, user_id: int) -> User | None:
+        await self._begin("settled_user")
+        return self.users.get(user_id)
+
+    async def counts(self, subject_ids: Sequence[int]) -> dict[int, tuple[Count, ...]]:
+        await self._begin("counts")
+        return {id_: self.counted[id_] for id_ in subject_ids if id_ in self.counted}
 
     async def claim_request(self, caller: int, request_id: str, content_hash: bytes, result_id: int) -> RequestClaim:
         await self._begin("claim_request")
@@ -173,6 +184,11 @@ class SimpleStore:
         return FollowersPage(page, page[-1] if len(live) > limit else None)
 
     # --- outbox, leases ---------------------------------------------------------------------------------------
+
+    async def append(self, event: Event) -> None:
+        await self._begin("append")
+        self.log[event.id] = event
+        await self._hook(self.after, "append")
 
     async def read(self, shard: int, since_ms: int, until_ms: int) -> tuple[OutboxRow, ...]:
         await self._begin("read")

@@ -16,6 +16,8 @@ from rookery_server.domain.merge import BEYOND
 from rookery_server.domain.models import Profile
 from rookery_server.domain.tokens import ConsistencyToken, NewerCursor, PageCursor
 from rookery_server.metrics import Metrics
+from rookery_server.services.account_changes import AccountChanges
+from rookery_server.services.accounts import Accounts
 from rookery_server.services.admin import Admin
 from rookery_server.services.calls import Call
 from rookery_server.services.claims import ClaimTracker
@@ -46,7 +48,9 @@ class Server:
         known, codec, quotas = KnownUsers(store), TextCodec(), LocalQuotas(time)
         writes, hydration = StartedWrites(time, self.mint), Hydration(store, cache)
         self.claims = ClaimTracker(cache, SHARDS, time)
-        self.users = Users(store, time, self.mint, known, writes)
+        self.accounts = Accounts(store, cache, time)
+        self.changes = AccountChanges(store, cache, time, self.mint, writes, sleep=time.sleep)
+        self.users = Users(store, time, self.mint, known, self.accounts, self.changes, quotas, writes)
         self.tweets = Tweets(store, cache, time, self.mint, codec, hydration, known, quotas, writes)
         self.graph = Graph(store, cache, time, self.mint, known, quotas, writes)
         self.home = HomeTimelines(store, cache, time, self.mint, codec, hydration, self.claims)

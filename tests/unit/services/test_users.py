@@ -18,6 +18,7 @@ from rookery_server.domain.errors import (
 )
 from rookery_server.domain.limits import NAME_CLAIM_LIFE_S
 from rookery_server.domain.models import Profile, User
+from rookery_server.services.users import ShownUser
 from tests.unit.services.world import World
 
 REQUEST = str(uuid.UUID(int=42))
@@ -34,11 +35,12 @@ def _crash() -> None:
 
 async def test_an_account_is_found_by_id_and_by_name_in_any_case(world: World) -> None:
     user = await _sign_up(world, "Alice", profile=Profile("Alice", "hi"))
-    assert await world.users.get(user.id) == user
-    assert await world.users.get_by_name("aLICE") == user
+    anyone = world.call(0)
+    assert await world.users.get(anyone, user.id) == ShownUser(user)
+    assert await world.users.get_by_name(anyone, "aLICE") == ShownUser(user)
     assert user.username == "Alice"
     assert user.create_time_ms == world.clock.now_ms()
-    assert await world.users.batch_get([5, user.id, 5]) == {5: None, user.id: user}
+    assert await world.users.batch_get(anyone, [5, user.id, 5]) == {5: None, user.id: ShownUser(user)}
 
 
 async def test_a_name_is_unique_without_regard_to_case(world: World) -> None:
@@ -91,7 +93,7 @@ async def test_a_claim_without_an_account_is_free_after_an_hour(world: World) ->
         await _sign_up(world, "alice")
     world.clock.advance(1)
     user = await _sign_up(world, "alice")
-    assert (await world.users.get_by_name("alice")) == user
+    assert (await world.users.get_by_name(world.call(0), "alice")).user == user
     with pytest.raises(UsernameTaken):
         await _sign_up(world, "alice", REQUEST)
     assert len(world.store.users) == 1
@@ -99,13 +101,13 @@ async def test_a_claim_without_an_account_is_free_after_an_hour(world: World) ->
 
 async def test_nobody_is_nobody(world: World) -> None:
     with pytest.raises(NotFound):
-        await world.users.get(7)
+        await world.users.get(world.call(0), 7)
     with pytest.raises(NotFound):
-        await world.users.get_by_name("nobody_here")
+        await world.users.get_by_name(world.call(0), "nobody_here")
     with pytest.raises(InvalidArgument):
-        await world.users.get(0)
+        await world.users.get(world.call(0), 0)
     with pytest.raises(InvalidArgument):
-        await world.users.batch_get([])
+        await world.users.batch_get(world.call(0), [])
 
 
 async def test_an_edit_replaces_what_its_mask_names(world: World) -> None:
@@ -125,7 +127,7 @@ async def test_a_stale_edit_learns_the_current_etag(world: World) -> None:
     with pytest.raises(StaleEtag) as stale:
         await world.users.update_profile(call, Profile("Two"), [], user.etag)
     assert stale.value.metadata == {"etag": edited.etag}
-    assert (await world.users.get(user.id)).profile == Profile("One")
+    assert (await world.users.get(call, user.id)).user.profile == Profile("One")
 
 
 async def test_of_two_edits_at_once_one_is_stored(world: World) -> None:
@@ -135,10 +137,10 @@ async def test_of_two_edits_at_once_one_is_stored(world: World) -> None:
     async def other_edit() -> None:
         await world.users.update_profile(call, Profile("Other"), [], user.etag)
 
-    world.store.before["update_profile"] = other_edit
+    world.store.before["replace_user"] = other_edit
     with pytest.raises(StaleEtag):
         await world.users.update_profile(call, Profile("Mine"), [], user.etag)
-    assert (await world.users.get(user.id)).profile == Profile("Other")
+    assert (await world.users.get(call, user.id)).user.profile == Profile("Other")
 
 
 @pytest.mark.parametrize(
@@ -154,4 +156,4 @@ async def test_a_bad_edit_is_refused(world: World, profile: Profile, mask: list[
     alice = world.user()
     with pytest.raises(InvalidArgument):
         await world.users.update_profile(world.call(alice), profile, mask, etag)
-    assert "update_profile" not in world.store.calls
+    assert not {"append", "replace_user"} & set(world.store.calls)

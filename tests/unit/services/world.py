@@ -10,6 +10,8 @@ from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.limits import PLAIN_PUSH_MS, WATERMARK_LAG_MS
 from rookery_server.domain.models import Profile, Reference, Reply, Tweet, User
 from rookery_server.domain.tokens import ConsistencyToken, NewerCursor, PageCursor
+from rookery_server.services.account_changes import AccountChanges
+from rookery_server.services.accounts import Accounts
 from rookery_server.services.calls import Call
 from rookery_server.services.claims import ClaimTracker
 from rookery_server.services.graph import EdgeChanged, Graph
@@ -72,7 +74,9 @@ class World:
         writes, hydration = StartedWrites(self.clock, self.mint), Hydration(store, cache)
         self.claims = ClaimTracker(cache, store.shards, self.clock)
         quotas = LocalQuotas(self.clock)
-        self.users = Users(store, self.clock, self.mint, known, writes)
+        self.accounts = Accounts(store, cache, self.clock)
+        self.changes = AccountChanges(store, cache, self.clock, self.mint, writes, sleep=self.clock.sleep)
+        self.users = Users(store, self.clock, self.mint, known, self.accounts, self.changes, quotas, writes)
         self.tweets = Tweets(store, cache, self.clock, self.mint, codec, hydration, known, quotas, writes)
         self.graph = Graph(store, cache, self.clock, self.mint, known, quotas, writes)
         self.home = HomeTimelines(store, cache, self.clock, self.mint, codec, hydration, self.claims)
@@ -148,6 +152,8 @@ class World:
                     self.cache.place(self.cache.homes, follower, event.target)
         elif event.kind is EventKind.DELETE:
             await self.cache.mark_deleted(event.target)
+        elif event.kind is EventKind.ACCOUNT:
+            await self.cache.stub_profile(event.subject, event.id)
         else:
             await self.cache.stub_relations(event.subject, event.version)
 
