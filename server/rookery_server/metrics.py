@@ -182,6 +182,10 @@ class Metrics:
         self.outbox_audits = self._counter(catalogue.OUTBOX_AUDITS)
         self.outbox_dead = self._gauge(catalogue.OUTBOX_DEAD)
         self.outbox_rings = self._counter(catalogue.OUTBOX_RINGS)
+        self.recounts = self._counter(catalogue.RECOUNTS)
+        self.recounts_waiting = self._gauge(catalogue.RECOUNTS_WAITING)
+        self.recounts_oldest = self._gauge(catalogue.RECOUNTS_OLDEST)
+        self.tier_changes = self._counter(catalogue.TIER_CHANGES)
 
     def _process(self) -> None:
         self.lease_transitions = self._counter(catalogue.LEASE_TRANSITIONS)

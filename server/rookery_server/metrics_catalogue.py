@@ -68,7 +68,18 @@ _RPC = (
 _CODE = _closed("grpc_code", *GRPC_CODES)
 _PROFILE = _closed("profile", "read", "write", "lwt", "admin")
 _REDIS_USE = _closed(
-    "use", "timeline_read", "build", "push", "body", "relation", "overwrite", "watermark", "limiter", "bell", "topology"
+    "use",
+    "timeline_read",
+    "build",
+    "push",
+    "body",
+    "relation",
+    "profile",
+    "overwrite",
+    "watermark",
+    "limiter",
+    "bell",
+    "topology",
 )
 _NODE = Label("node", of="index of the Redis primary")
 _PRIMARY = Label("primary", of="index of the Redis primary")
@@ -111,7 +122,7 @@ REMOVALS = Spec(
     "rookery_removals_total",
     Kind.COUNTER,
     "removals answered; settled=false leaves the cached copies to the outbox",
-    (_closed("operation", "delete", "unfollow"), _closed("settled", "true", "false")),
+    (_closed("operation", "delete", "unfollow", "block", "mute", "account"), _closed("settled", "true", "false")),
 )
 
 # --- stores ---------------------------------------------------------------------------------------------------
@@ -241,7 +252,10 @@ OUTBOX_EVENTS = Spec(
     "rookery_outbox_events_total",
     Kind.COUNTER,
     "events by fate; reapplied = after an older watermark or an audit difference",
-    (_closed("kind", "post", "delete", "follow", "unfollow"), _closed("outcome", "applied", "reapplied", "dead")),
+    (
+        _closed("kind", "post", "delete", "follow", "unfollow", "block", "unblock", "mute", "account"),
+        _closed("outcome", "applied", "reapplied", "dead"),
+    ),
 )
 OUTBOX_AUDITS = Spec(
     "rookery_outbox_audits_total",
@@ -255,6 +269,23 @@ OUTBOX_RINGS = Spec(
     Kind.COUNTER,
     "doorbell: events first seen by a ring, or only by a poll",
     (_closed("outcome", "heard", "missed"),),
+)
+
+RECOUNTS = Spec(
+    "rookery_recounts_total",
+    Kind.COUNTER,
+    "parts counted anew; failed = the store did not answer, and the part is counted again",
+    (_closed("kind", "followers", "following", "tweets"), _closed("outcome", "stored", "failed")),
+)
+RECOUNTS_WAITING = Spec("rookery_recounts_waiting", Kind.GAUGE, "parts that changed and are not counted yet")
+RECOUNTS_OLDEST = Spec(
+    "rookery_recounts_oldest_seconds", Kind.GAUGE, "how long ago the first change was that is not counted yet"
+)
+TIER_CHANGES = Spec(
+    "rookery_tier_changes_total",
+    Kind.COUNTER,
+    "authors announced to be merged by readers, or to be delivered again",
+    (_closed("to", "pull", "push"),),
 )
 
 # --- ids and leases -------------------------------------------------------------------------------------------

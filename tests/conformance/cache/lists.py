@@ -9,9 +9,11 @@ from rookery_server.cache.interface import Cache, Link
 TOKEN = -77
 
 
-async def build_home(cache: Cache, user_id: int, newest_first: Sequence[int], *, whole: bool, version: int = 1) -> None:
+async def build_home(
+    cache: Cache, user_id: int, newest_first: Sequence[int], *, whole: bool, version: int = 1, built_ms: int = 0
+) -> None:
     link = await begun_home(cache, user_id)
-    assert await cache.finish_home(user_id, TOKEN, newest_first, whole, version, link, 0)
+    assert await cache.finish_home(user_id, TOKEN, newest_first, whole, version, link, built_ms)
 
 
 async def build_author(cache: Cache, author_id: int, newest_first: Sequence[int], *, whole: bool) -> None:

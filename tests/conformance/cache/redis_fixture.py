@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import redis
@@ -18,7 +19,7 @@ from rookery_server.dev.state import StackSpec
 from rookery_server.domain.clock import Clock
 from rookery_server.metrics import Metrics
 
-MakeCache = Callable[[Clock], RedisCache]
+MakeCache = Callable[[Clock, float], RedisCache]
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +42,11 @@ async def make_redis_cache(redis_cache_stack: Stack) -> AsyncIterator[MakeCache]
             client.flushall()
     addresses = tuple(Address(host, port) for host, port in redis_cache_stack.valkey_nodes)
     # Patient: the suite is about what is answered, and shares two cores with other work.
-    settings = RedisSettings(addresses, timeout_s=2.0, connect_timeout_s=2.0)
+    patient = RedisSettings(addresses, timeout_s=2.0, connect_timeout_s=2.0)
     made: list[RedisCache] = []
 
-    def make(clock: Clock) -> RedisCache:
+    def make(clock: Clock, relations_life_s: float) -> RedisCache:
+        settings = replace(patient, relations_life_s=relations_life_s)
         made.append(RedisCache(settings, clock, Metrics(), random.Random(len(made))))
         return made[-1]
 

@@ -15,7 +15,7 @@ import redis
 from rookery_server.cache import keys
 from rookery_server.cache.interface import Cache, Link
 from rookery_server.cache.memory import MemoryCacheWorld, Node
-from rookery_server.domain import ids
+from rookery_server.domain import ids, limits
 from rookery_server.domain.clock import Clock
 
 START_MS = 1_800_000_000_000
@@ -45,7 +45,7 @@ class ManualClock:
 class Subject(Protocol):
     clock: ManualClock
 
-    def process(self) -> Cache:
+    def process(self, *, relations_life_s: float = limits.RELATIONS_LIFE_S) -> Cache:
         """An adapter of its own, as another process would have it."""
         ...
 
@@ -73,8 +73,8 @@ class MemorySubject:
         self.clock = ManualClock()
         self.world = MemoryCacheWorld(self.clock)
 
-    def process(self) -> Cache:
-        return self.world.client()
+    def process(self, *, relations_life_s: float = limits.RELATIONS_LIFE_S) -> Cache:
+        return self.world.client(relations_life_s=relations_life_s)
 
     def node_of(self, number: int) -> str:
         return self.world.node_of(number).name
@@ -100,7 +100,7 @@ class MemorySubject:
 
 
 class ValkeySubject:
-    def __init__(self, make: Callable[[Clock], Cache], addresses: tuple[tuple[str, int], ...]) -> None:
+    def __init__(self, make: Callable[[Clock, float], Cache], addresses: tuple[tuple[str, int], ...]) -> None:
         self.clock = ManualClock()
         self._make = make
         self._clients = {}
@@ -117,8 +117,8 @@ class ValkeySubject:
         for client in self._clients.values():
             client.close()
 
-    def process(self) -> Cache:
-        return self._make(self.clock)
+    def process(self, *, relations_life_s: float = limits.RELATIONS_LIFE_S) -> Cache:
+        return self._make(self.clock, relations_life_s)
 
     def node_of(self, number: int) -> str:
         slot = keys.slot_of(number)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rookery_server.cache.interface import AuthorRead, Cache, HomeRead, Link, RelationsRead
+from rookery_server.cache.interface import AuthorRead, Cache, HistoryRead, HomeRead, Link, ProfileRead, RelationsRead
 from rookery_server.cache.memory import MemoryCacheWorld
 from rookery_server.domain import ids as snowflake
 from rookery_server.domain.models import Relations
@@ -18,6 +18,7 @@ from tests.conformance.cache.subjects import ManualClock
 
 USERS = (1, 2, 3)
 STEPS = 60
+STEPS_OF_LISTS = ("begin", "finish", "deliver", "place", "own", "stub", "look", "load")
 
 
 class Side:
@@ -28,6 +29,7 @@ class Side:
         self.links: dict[str, Link] = {}
         self.tokens: dict[tuple[str, int], tuple[int, Link]] = {}
         self.seen: dict[int, bytes | None] = {}
+        self.profiles: dict[int, ProfileRead] = {}
 
     async def open(self) -> None:
         self.links = await self.cache.open_links()
@@ -44,7 +46,7 @@ class Side:
             return None
         token, link = self.tokens.pop((kind, user))
         if kind == "home":
-            return await self.cache.finish_home(user, token, gathered, whole, token, link, 0)
+            return await self.cache.finish_home(user, token, gathered, whole, token, link, -token * 1_000)
         return await self.cache.finish_author(user, token, gathered, whole, link)
 
     async def deliver(self, tweet: int, users: list[int], in_place: bool) -> Any:
@@ -67,14 +69,47 @@ class Side:
     async def load(self, user: int, version: int) -> bool:
         return await self.cache.store_relations(user, self.seen.get(user), Relations(version, frozenset({version})))
 
+    async def keep(self, user: int, gathered: list[int], version: int) -> bool:
+        seen = self.seen.get(user)
+        history = HistoryRead(version + 1, version, tuple(gathered), version, -version)
+        return seen is not None and await self.cache.store_history(user, seen, history)
+
+    async def profile(self, user: int, version: int) -> None:
+        if version % 2:
+            assert await self.cache.stub_profile(user, version)
+        else:
+            await self.cache.overwrite_profile(user, version, self.links)
+
+    async def look_at_profiles(self) -> None:
+        self.profiles = await self.cache.read_profiles(USERS)
+
+    async def load_profiles(self, users: list[int], version: int) -> None:
+        seen = {user: self.profiles[user].seen for user in users if user in self.profiles}
+        await self.cache.store_profiles({user: (one, b"%d" % version) for user, one in seen.items()})
+
     async def read(self, start: int, count: int) -> Any:
         homes = [_home(await self.cache.read_home(user, start, count)) for user in USERS]
         authors = await self.cache.read_authors(USERS, count)
-        return homes, {author: _author(read) for author, read in sorted(authors.items())}
+        profiles = await self.cache.read_profiles(USERS)
+        return (
+            homes,
+            {author: _author(read) for author, read in sorted(authors.items())},
+            await self.cache.read_heads(USERS),
+            [await self.cache.read_history(user) for user in USERS],
+            {user: (read.seen is None, read.value) for user, read in profiles.items()},
+        )
 
 
 def _home(read: HomeRead) -> Any:
-    return read.exists, read.ids, read.reached_end, read.whole, read.built_under, _relations(read.relations)
+    return (
+        read.exists,
+        read.ids,
+        read.reached_end,
+        read.whole,
+        read.built_under,
+        read.built_ms,
+        _relations(read.relations),
+    )
 
 
 def _relations(read: RelationsRead) -> Any:
@@ -98,7 +133,8 @@ class Steps:
         dice = self.dice
         user, tweet, kind = dice.choice(USERS), dice.choice(self.pool), dice.choice(["home", "author"])
         name = dice.choices(
-            ["begin", "finish", "deliver", "place", "own", "stub", "look", "load"], [5, 5, 12, 6, 3, 2, 3, 3]
+            [*STEPS_OF_LISTS, "keep", "profile", "look_at_profiles", "load_profiles"],
+            [5, 5, 12, 6, 3, 2, 3, 3, 2, 1, 2, 2],
         )[0]
         match name:
             case "begin":
@@ -111,6 +147,14 @@ class Steps:
                 return name, (tweet, dice.sample(USERS, 2), dice.random() < 0.6)
             case "place" | "own":
                 return name, (user, tweet)
+            case "keep":
+                return name, (user, dice.sample(self.pool, dice.randrange(0, 8)), dice.randrange(1, 30))
+            case "profile":
+                return name, (user, dice.randrange(1, 12))
+            case "look_at_profiles":
+                return name, ()
+            case "load_profiles":
+                return name, (dice.sample(USERS, 2), dice.randrange(1, 30))
             case "stub":
                 return name, (user, dice.randrange(1, 12), dice.random() < 0.6)
             case "load":

@@ -252,6 +252,14 @@ async def test_a_build_takes_the_list_of_before_away(cache: Cache, clock: Manual
     assert (read.ids, read.whole, read.built_under) == ((clock.tweet(9),), False, 2)
 
 
+async def test_a_list_says_when_its_build_began(cache: Cache, clock: ManualClock) -> None:
+    await build_home(cache, USER, [clock.tweet()], whole=True, version=3, built_ms=clock.now_ms() - 700)
+    read = await cache.read_home(USER, 0, 1)
+    assert (read.built_under, read.built_ms) == (3, clock.now_ms() - 700)
+    await build_home(cache, USER, [clock.tweet()], whole=True, version=2, built_ms=clock.now_ms())
+    assert (await cache.read_home(USER, 0, 1)).built_ms == clock.now_ms()
+
+
 async def test_versions_survive_whole(cache: Cache) -> None:
     version = (1 << 62) + 1  # a float or a Lua number would round it
     await build_home(cache, USER, [], whole=True, version=version)

@@ -170,6 +170,25 @@ async def test_a_server_stubs_whatever_was_stubbed_before(cache: Cache, clock: M
     assert (await relations(cache)).version == 10
 
 
+async def test_relations_live_as_long_as_they_are_told_to(
+    subject: Subject, cache: Cache, links: dict[str, Link]
+) -> None:
+    """What decides for how long a tier change is announced."""
+    assert await cache.store_relations(USER, None, LOADED)
+    assert subject.left_s(keys.relations(USER)) == pytest.approx(limits.RELATIONS_LIFE_S, abs=60)
+    short = subject.process(relations_life_s=100.5)
+    for version in (20, 30):
+        assert await short.store_relations(USER, (await relations(cache)).seen, LOADED)
+        assert subject.left_s(keys.relations(USER)) == pytest.approx(100, abs=20)
+        assert await cache.stub_relations(USER, version)
+        assert subject.left_s(keys.relations(USER)) == pytest.approx(limits.RELATIONS_LIFE_S, abs=60)
+        assert await short.stub_relations(USER, version)
+        assert subject.left_s(keys.relations(USER)) == pytest.approx(100, abs=20)
+    subject.shorten(keys.relations(USER), 0)
+    assert await short.store_relations(USER, None, LOADED)
+    assert subject.left_s(keys.relations(USER)) == pytest.approx(100, abs=20)
+
+
 # --- applying again ---------------------------------------------------------------------------------------------------
 
 

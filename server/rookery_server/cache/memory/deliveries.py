@@ -84,7 +84,7 @@ class DeliveriesRole(Role):
 
     async def overwrite_relations(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:
         def overwrite(node: Node) -> Delivered:
-            done = stub(node, user_id, version, self._world.relations_life_s, once=True)
+            done = stub(node, user_id, version, self._relations_life_s, once=True)
             return Delivered(inserted=1) if done else Delivered(duplicate=1)
 
         return await self._to(user_id, links, "overwrite_relations", overwrite)

@@ -43,13 +43,12 @@ class RelationsRole(BodiesRole):
             if (old and old.raw()) != seen:
                 return False
             value = StoredRelations(relations.version, old.stubbed if old else (), relations)
-            node.set(keys.relations(user_id), value, self._world.relations_life_s)
+            node.set(keys.relations(user_id), value, self._relations_life_s)
             return True
 
         return (await self._ask(user_id, "store_relations", swap))[1]
 
     async def stub_relations(self, user_id: int, version: int) -> bool:
-        life_s = self._world.relations_life_s
         return await self._settle(
-            "stub_relations", user_id, lambda node: stub(node, user_id, version, life_s, once=False)
+            "stub_relations", user_id, lambda node: stub(node, user_id, version, self._relations_life_s, once=False)
         )

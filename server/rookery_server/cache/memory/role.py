@@ -32,8 +32,9 @@ class _Connection:
 
 
 class Role:
-    def __init__(self, world: MemoryCacheWorld, clock: Clock, hooks: CacheHooks) -> None:
+    def __init__(self, world: MemoryCacheWorld, clock: Clock, hooks: CacheHooks, relations_life_s: float) -> None:
         self._world, self._clock, self._hooks = world, clock, hooks
+        self._relations_life_s = relations_life_s
         self._connections: dict[str, _Connection] = {}
         self._last: dict[str, Link] = {}
         self._listeners: list[Listener] = []

@@ -39,9 +39,11 @@ class MemoryCacheWorld:
         self.nodes = {node.name: node for node in self._in_order}
         self.listeners: list[Listener] = []
 
-    def client(self, clock: Clock | None = None, hooks: CacheHooks | None = None) -> MemoryCache:
-        """One process's view: `clock` is that process's."""
-        return MemoryCache(self, clock or self.clock, hooks or CacheHooks())
+    def client(
+        self, clock: Clock | None = None, hooks: CacheHooks | None = None, *, relations_life_s: float | None = None
+    ) -> MemoryCache:
+        """One process's view: `clock` is that process's, and so is how long relations live that it writes."""
+        return MemoryCache(self, clock or self.clock, hooks or CacheHooks(), relations_life_s or self.relations_life_s)
 
     def node_of(self, number: int) -> Node:
         """The node of all keys whose tag is `number`; each has one run of slots."""

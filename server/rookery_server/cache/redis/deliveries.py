@@ -13,6 +13,7 @@ from rookery_server.cache.redis.client import Client
 from rookery_server.cache.redis.commands import lpushx, lpushx_tail
 from rookery_server.cache.redis.connection import Reply, is_error
 from rookery_server.cache.redis.errors import LinkError, NotSent, Refused
+from rookery_server.cache.redis.profiles import set_profile_stub
 from rookery_server.cache.redis.removals import deleted_marker, stub_call
 from rookery_server.cache.redis.role import Role
 from rookery_server.domain import ids, limits
@@ -171,13 +172,8 @@ class DeliveriesRole(Role):
         return await self._apply(author_id, links, apply)
 
     async def overwrite_deleted(self, tweet_id: int, links: Mapping[str, Link]) -> Delivered:
-        async def apply(link: Link, tally: _Tally) -> None:
-            packed = deleted_marker(tweet_id, self._client.rng.random())
-            (reply,) = await self._client.over(link, packed, 1, uses.OVERWRITE)
-            self._client.accepted(reply, uses.OVERWRITE)
-            tally.inserted += 1
-
-        return await self._apply(tweet_id, links, apply)
+        packed = deleted_marker(tweet_id, self._client.rng.random())
+        return await self._apply(tweet_id, links, self._overwriting(packed))
 
     async def overwrite_relations(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:
         stub = self._client.scripts.stub
@@ -190,6 +186,19 @@ class DeliveriesRole(Role):
                 tally.duplicate += 1
 
         return await self._apply(user_id, links, apply)
+
+    async def overwrite_profile(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:
+        return await self._apply(user_id, links, self._overwriting(set_profile_stub(self._client, user_id, version)))
+
+    def _overwriting(self, packed: bytes) -> _Apply:
+        """One command that cannot fail to change what it is about."""
+
+        async def apply(link: Link, tally: _Tally) -> None:
+            (reply,) = await self._client.over(link, packed, 1, uses.OVERWRITE)
+            self._client.accepted(reply, uses.OVERWRITE)
+            tally.inserted += 1
+
+        return apply
 
     async def _apply(self, tag: int, links: Mapping[str, Link], apply: _Apply) -> Delivered:
         node = self._owners()[keys.slot_of(tag)]

@@ -40,18 +40,20 @@ class ListsRole(Role):
         results = self._client.accepted(replies[-1], uses.TIMELINE_READ)
         if any(map(is_error, results)):
             raise Refused(str(next(filter(is_error, results))))
-        entries, tail, life, (version, relations) = results
+        entries, tail, life, (meta_value, relations) = results
         exists = tail is not None and not tail.startswith(b"-")
         if exists and 0 <= life < _REFRESH_BELOW_S:
             self._refresh(link, home, meta)
+        version, built_ms = _built(meta_value if exists else None)
         return HomeRead(
             link=link,
             exists=exists,
             ids=_ids(entries[:count]) if exists else (),
             reached_end=exists and len(entries) <= count,
             whole=exists and tail == keys.END_MARK,
-            built_under=None if version is None or not exists else int(version),
+            built_under=version,
             relations=read_value(relations),
+            built_ms=built_ms,
         )
 
     def _refresh(self, link: Link, home: bytes, meta: bytes) -> None:
@@ -73,6 +75,14 @@ class ListsRole(Role):
                     found[author_id] = _author_read(part.link, tail, entries, depth)
         return found
 
+    async def read_heads(self, user_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        found: dict[int, tuple[int, ...]] = {}
+        for part in await self._client.ask_all(user_ids, _head, 1, uses.TIMELINE_READ):
+            for user_id, entries in zip(part.tags, part.replies, strict=True):
+                if not is_error(entries):
+                    found[user_id] = tuple(map(int, entries))
+        return found
+
     # --- building ----------------------------------------------------------------------------------------------
 
     async def begin_home(self, user_id: int, token: int) -> Link | None:
@@ -88,14 +98,16 @@ class ListsRole(Role):
         return link if await self._client.script_one(link, begin, call, uses.BUILD) else None
 
     async def finish_home(
-        self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link
+        self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link, built_ms: int
     ) -> bool:
         of = [keys.home(user_id), keys.home_meta(user_id)]
-        return await self._finish(of, token, ids, whole, version, limits.HOME_KEPT, limits.LIST_LIFE_S, link)
+        return await self._finish(
+            of, token, ids, whole, b"%d %d" % (version, built_ms), limits.HOME_KEPT, limits.LIST_LIFE_S, link
+        )
 
     async def finish_author(self, author_id: int, token: int, ids: Sequence[int], whole: bool, link: Link) -> bool:
         life = keys.jittered(limits.LIST_LIFE_S, self._client.rng.random())
-        return await self._finish([keys.author(author_id)], token, ids, whole, 0, limits.AUTHOR_KEPT, life, link)
+        return await self._finish([keys.author(author_id)], token, ids, whole, b"", limits.AUTHOR_KEPT, life, link)
 
     async def _finish(
         self,
@@ -103,7 +115,7 @@ class ListsRole(Role):
         token: int,
         newest_first: Sequence[int],
         whole: bool,
-        version: int,
+        meta: bytes,
         kept: int,
         life_s: int,
         link: Link,
@@ -113,7 +125,7 @@ class ListsRole(Role):
         # Ids beyond what a list keeps would only be sent to be dropped, but dropping one unmarks the end.
         sent = newest_first[: kept + 1]
         finish = self._client.scripts.finish
-        call = finish.call(of, token, int(whole), version, life_s, kept, *sent)
+        call = finish.call(of, token, int(whole), meta, life_s, kept, *sent)
         return bool(await self._client.script_one(link, finish, call, uses.BUILD))
 
     # --- the author's own view -----------------------------------------------------------------------------------
@@ -140,6 +152,19 @@ class ListsRole(Role):
         packed = set_body(keys.body(tweet_id), framed, life, only_absent=True)
         (reply,) = await self._client.over(link, packed, 1, uses.BODY)
         self._client.accepted(reply, uses.BODY)
+
+
+def _head(user_id: int) -> bytes:
+    return pack("LRANGE", keys.home(user_id), 0, keys.HEAD_POSITIONS - 1)
+
+
+def _built(meta: bytes | None) -> tuple[int | None, int]:
+    """The relations version a list was built under, and when; bytes of another release count as no list."""
+    try:
+        version, built_ms = map(int, (meta or b"").split())
+    except ValueError:
+        return None, 0
+    return version, built_ms
 
 
 def _author_read(link: Link, tail: Reply, entries: Reply, depth: int) -> AuthorRead:

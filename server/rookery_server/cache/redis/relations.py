@@ -1,25 +1,27 @@
 """The bytes under `rel:`, and who may replace them.
 
-Layout, big-endian: format 1, kind (0 stub, 1 relations), version (8 bytes), number of stubbed versions (1 byte), these
-(8 bytes each, newest last, at most 8); relations go on with four sets (unfollowed, blocked, muted, pull), each its
-length (4 bytes) and its members ascending.  scripts/stub.lua writes stubs of the same layout.
+Layout, big-endian: format 2, kind (0 stub, 1 relations), version (8 bytes), number of stubbed versions (1 byte), these
+(8 bytes each, newest last, at most 8); relations go on with four sets (unfollowed, blocked, pull, blocked_by), each its
+length (4 bytes; all ones: too many to carry) and its members ascending, and with the mutes: their number (4 bytes),
+the accounts ascending, their ends in the same order (Unix ms).  scripts/stub.lua writes stubs of the same layout.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
 from rookery_server.cache import keys
 from rookery_server.cache.interface import RelationsRead
 from rookery_server.cache.redis import uses
 from rookery_server.cache.redis.commands import pack
 from rookery_server.cache.redis.role import Role
-from rookery_server.domain import limits
 from rookery_server.domain.models import Relations
 
-_FORMAT, _STUB, _FULL = 1, 0, 1
+_FORMAT, _STUB, _FULL = 2, 0, 1
 _HEAD = struct.Struct(">BBQB")
-_SET_SIZE = struct.Struct(">I")
+_SIZE = struct.Struct(">I")
+_TOO_MANY = 0xFFFF_FFFF
 ABSENT = RelationsRead(seen=None, version=0, relations=None)
 
 
@@ -38,24 +40,52 @@ def read_value(raw: bytes | None) -> RelationsRead:
             return RelationsRead(raw, 0, None)
         if kind == _STUB:
             return RelationsRead(raw, version, None)
-        at, sets = _HEAD.size + 8 * stubbed, []
-        for _ in range(4):
-            (size,) = _SET_SIZE.unpack_from(raw, at)
-            sets.append(frozenset(struct.unpack_from(f">{size}q", raw, at + _SET_SIZE.size)))
-            at += _SET_SIZE.size + 8 * size
+        return RelationsRead(raw, version, _relations(version, raw, _HEAD.size + 8 * stubbed))
     except struct.error:
         return RelationsRead(raw, 0, None)
-    return RelationsRead(raw, version, Relations(version, *sets))
+
+
+def _relations(version: int, raw: bytes, at: int) -> Relations:
+    """What follows the head; raises struct.error if it is cut short."""
+    sets: list[frozenset[int] | None] = []
+    for _ in range(4):
+        members, at = _read_ids(raw, at)
+        sets.append(None if members is None else frozenset(members))
+    muted, at = _read_ids(raw, at)
+    ends = struct.unpack_from(f">{len(muted or ())}q", raw, at)
+    unfollowed, blocked, pull, blocked_by = sets
+    return Relations(
+        version=version,
+        unfollowed=unfollowed or frozenset(),
+        blocked=blocked or frozenset(),
+        muted=dict(zip(muted or (), ends, strict=True)),
+        pull=pull or frozenset(),
+        blocked_by=blocked_by,
+    )
+
+
+def _read_ids(raw: bytes, at: int) -> tuple[tuple[int, ...] | None, int]:
+    (size,) = _SIZE.unpack_from(raw, at)
+    at += _SIZE.size
+    if size == _TOO_MANY:
+        return None, at
+    return struct.unpack_from(f">{size}q", raw, at), at + 8 * size
+
+
+def _write_ids(members: Iterable[int] | None) -> bytes:
+    if members is None:
+        return _SIZE.pack(_TOO_MANY)
+    ascending = sorted(members)
+    return struct.pack(f">I{len(ascending)}q", len(ascending), *ascending)
 
 
 def write_value(relations: Relations, seen: bytes | None) -> bytes:
     """The value to store over `seen`, whose stubbed versions it carries on."""
     ring = _stubbed(seen)
     parts = [_HEAD.pack(_FORMAT, _FULL, relations.version, len(ring) // 8), ring]
-    for members in (relations.unfollowed, relations.blocked, relations.muted, relations.pull):
-        parts.append(_SET_SIZE.pack(len(members)))
-        parts.append(struct.pack(f">{len(members)}q", *sorted(members)))
-    return b"".join(parts)
+    parts += map(_write_ids, (relations.unfollowed, relations.blocked, relations.pull, relations.blocked_by))
+    ends = [relations.muted[user_id] for user_id in sorted(relations.muted)]
+    return b"".join((*parts, _write_ids(relations.muted), struct.pack(f">{len(ends)}q", *ends)))
 
 
 def _stubbed(seen: bytes | None) -> bytes:
@@ -65,14 +95,19 @@ def _stubbed(seen: bytes | None) -> bytes:
 
 
 class RelationsRole(Role):
+    async def read_relations(self, user_id: int) -> RelationsRead:
+        packed = pack("GET", keys.relations(user_id))
+        _, (reply,) = await self._client.ask(keys.slot_of(user_id), packed, 1, uses.RELATION)
+        return read_value(self._client.accepted(reply, uses.RELATION))
+
     async def store_relations(self, user_id: int, seen: bytes | None, relations: Relations) -> bool:
         client, key = self._client, keys.relations(user_id)
         value = write_value(relations, seen)
         link = await client.link_to(keys.slot_of(user_id))
         if seen is None:
-            packed = pack("SET", key, value, "EX", limits.RELATIONS_LIFE_S, "NX")
+            packed = pack("SET", key, value, "PX", client.settings.relations_life_ms, "NX")
             (reply,) = await client.over(link, packed, 1, uses.RELATION)
             return client.accepted(reply, uses.RELATION) is not None
         swap = client.scripts.swap
-        call = swap.call([key], seen, value, limits.RELATIONS_LIFE_S)
+        call = swap.call([key], seen, value, client.settings.relations_life_ms)
         return bool(await client.script_one(link, swap, call, uses.RELATION))

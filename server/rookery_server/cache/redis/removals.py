@@ -10,6 +10,7 @@ from rookery_server.cache.redis.client import Client
 from rookery_server.cache.redis.commands import pack, set_body
 from rookery_server.cache.redis.connection import Reply, is_error
 from rookery_server.cache.redis.errors import LinkError, Refused
+from rookery_server.cache.redis.profiles import set_profile_stub
 from rookery_server.cache.redis.relations import version_bytes
 from rookery_server.cache.redis.role import Role
 from rookery_server.domain import limits
@@ -25,7 +26,7 @@ def deleted_marker(tweet_id: int, fraction: float) -> bytes:
 
 def stub_call(client: Client, user_id: int, version: int, *, once: bool) -> bytes:
     of = [keys.relations(user_id), keys.home(user_id), keys.home_meta(user_id), keys.history(user_id)]
-    return client.scripts.stub.call(of, version_bytes(version), limits.RELATIONS_LIFE_S, int(once))
+    return client.scripts.stub.call(of, version_bytes(version), client.settings.relations_life_ms, int(once))
 
 
 class Settler:
@@ -106,6 +107,9 @@ class RemovalsRole(Role):
 
     async def stub_relations(self, user_id: int, version: int) -> bool:
         return await self._settle(user_id, stub_call(self._client, user_id, version, once=False))
+
+    async def stub_profile(self, user_id: int, version: int) -> bool:
+        return await self._settle(user_id, set_profile_stub(self._client, user_id, version))
 
     async def _settle(self, tag: int, packed: bytes) -> bool:
         try:

@@ -41,6 +41,7 @@ class Scripts:
     begin: Script
     finish: Script
     swap: Script
+    keep: Script
     stub: Script
     advance: Script
     adopt: Script

@@ -6,6 +6,8 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rookery_server.domain import limits
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -46,3 +48,9 @@ class RedisSettings:
     backoff_s: float = 0.05
     backoff_max_s: float = 0.5
     """After a failed connection the node is left alone this long, doubling: promotions take seconds, not minutes."""
+    relations_life_s: float = limits.RELATIONS_LIFE_S
+    """How long loaded relations and their stubs live; a tier change is announced for longer (tier.md)."""
+
+    @property
+    def relations_life_ms(self) -> int:
+        return round(self.relations_life_s * 1000)

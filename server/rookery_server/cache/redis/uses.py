@@ -14,12 +14,13 @@ BUILD: Final = "build"
 PUSH: Final = "push"
 BODY: Final = "body"
 RELATION: Final = "relation"
+PROFILE: Final = "profile"
 OVERWRITE: Final = "overwrite"
 WATERMARK: Final = "watermark"
 BELL: Final = "bell"
 _WRITTEN = (PUSH, OVERWRITE)
 """Uses that only write; reads that end unknown are nothing."""
-_ALL = (TIMELINE_READ, BUILD, PUSH, BODY, RELATION, OVERWRITE, WATERMARK, BELL)
+_ALL = (TIMELINE_READ, BUILD, PUSH, BODY, RELATION, PROFILE, OVERWRITE, WATERMARK, BELL)
 
 
 class Uses:

@@ -14,11 +14,12 @@ from rookery_server.domain.models import Relations
 
 any_id = st.integers(1, ids.MAX_ID)
 id_sets = st.frozensets(any_id, max_size=20)
-relations = st.builds(Relations, any_id, id_sets, id_sets, id_sets, id_sets)
+mutes = st.dictionaries(any_id, st.integers(0, 1 << 60), max_size=20)
+relations = st.builds(Relations, any_id, id_sets, id_sets, mutes, id_sets, st.none() | id_sets)
 
 
 def stub(version: int, *stubbed: int) -> bytes:
-    return bytes((1, 0)) + version_bytes(version) + bytes((len(stubbed),)) + b"".join(map(version_bytes, stubbed))
+    return bytes((2, 0)) + version_bytes(version) + bytes((len(stubbed),)) + b"".join(map(version_bytes, stubbed))
 
 
 @given(relations, st.lists(any_id, max_size=8))
@@ -33,10 +34,11 @@ def test_round_trip_over_a_stub(value: Relations, stubbed: list[int]) -> None:
 
 
 def test_golden_value() -> None:
-    value = Relations(3, unfollowed=frozenset({9, 7}), pull=frozenset({1}))
+    value = Relations(3, unfollowed=frozenset({9, 7}), muted={6: 0, 5: 99}, pull=frozenset({1}), blocked_by=None)
     assert write_value(value, stub(2, 2)) == (
-        b"\x01\x01" + struct.pack(">QBQ", 3, 1, 2)
-        + struct.pack(">IqqII", 2, 7, 9, 0, 0) + struct.pack(">Iq", 1, 1)
+        b"\x02\x01" + struct.pack(">QBQ", 3, 1, 2)
+        + struct.pack(">IqqI", 2, 7, 9, 0) + struct.pack(">Iq", 1, 1) + b"\xff\xff\xff\xff"
+        + struct.pack(">Iqqqq", 2, 5, 6, 99, 0)
     )  # fmt: skip
 
 
@@ -46,7 +48,23 @@ def test_absent_and_stub() -> None:
     assert (read.version, read.relations) == (42, None)
 
 
-@pytest.mark.parametrize("raw", [b"", b"\x01", b"\x02" + stub(42)[1:], write_value(Relations(1), None)[:-1]])
+OF_FORMAT_1 = (
+    b"\x01\x01" + struct.pack(">QBQ", 3, 1, 2) + struct.pack(">IqqII", 2, 7, 9, 0, 0) + struct.pack(">Iq", 1, 1)
+)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x02",
+        b"\x03" + stub(42)[1:],
+        b"\x01" + stub(42)[1:],
+        OF_FORMAT_1,
+        write_value(Relations(1), None)[:-1],
+        write_value(Relations(1, muted={1: 0}), None)[:-1],
+    ],
+)
 def test_what_cannot_be_read_is_replaced_not_believed(raw: bytes) -> None:
     read = read_value(raw)
     assert (read.seen, read.version, read.relations) == (raw, 0, None)

@@ -1,8 +1,8 @@
 -- Replaces relations by a stub and removes the home list, its meta and history, and with the list any build token.
--- KEYS relations, list, meta, history.  ARGV: version (8 bytes, big-endian), life in seconds, '1' = only if no stub was
+-- KEYS relations, list, meta, history.  ARGV: version (8 bytes, big-endian), life in ms, '1' = only if no stub was
 -- set for exactly this version before.
--- Value: format 1, kind (0 stub), version (8 bytes), number of stubbed versions, these (8 bytes each, newest last), …
--- The layout's other half is relations.py.  Versions are handled as bytes: a Lua number loses them above 2^53.
+-- Value: format 2, kind (0 stub), version (8 bytes), number of stubbed versions, these (8 bytes each, newest last), …
+-- Any other format is no history of ours and is overwritten as if it were not there.  The layout's other half is relations.py.  Versions are handled as bytes: a Lua number loses them above 2^53.
 local version, ring = ARGV[1], ''
 
 local function less(a, b)
@@ -29,7 +29,7 @@ local function holds(all, one)
 end
 
 local old = redis.call('GET', KEYS[1])
-if old and #old >= 11 and old:byte(1) == 1 then
+if old and #old >= 11 and old:byte(1) == 2 then
   local following = successor(old:sub(3, 10))
   if less(version, following) then version = following end
   ring = old:sub(12, 11 + 8 * old:byte(11))
@@ -39,6 +39,6 @@ if holds(ring, ARGV[1]) then
 else
   ring = (ring .. ARGV[1]):sub(-64)
 end
-redis.call('SET', KEYS[1], '\1\0' .. version .. string.char(#ring / 8) .. ring, 'EX', ARGV[2])
+redis.call('SET', KEYS[1], '\2\0' .. version .. string.char(#ring / 8) .. ring, 'PX', ARGV[2])
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
 return 1
