@@ -4,11 +4,12 @@
 
     RookeryError
     ├── InvalidArgument ── InvalidText, InvalidToken
-    ├── Unauthenticated, PermissionDenied, NotFound
+    ├── Unauthenticated, NotFound
+    ├── PermissionDenied ── AccountInactive
     ├── AlreadyExists ── UsernameTaken, RequestIdReused
     ├── FailedPrecondition ── FollowLimitReached
     ├── Aborted ── StaleEtag
-    ├── ResourceExhausted ── RateLimited
+    ├── ResourceExhausted ── RateLimited, TooManyStreams, SlowConsumer
     ├── DeadlineExceeded ── DeadlineTooShort
     ├── Unavailable ── StoreUnavailable, CacheUnavailable, CapReached, IdsRefused
     └── Unimplemented, Internal, Cancelled
@@ -83,6 +84,9 @@ class Unauthenticated(RookeryError): ...
 class PermissionDenied(RookeryError): ...
 
 
+class AccountInactive(PermissionDenied): ...
+
+
 class NotFound(RookeryError): ...
 
 
@@ -115,6 +119,12 @@ class ResourceExhausted(RookeryError): ...
 
 
 class RateLimited(ResourceExhausted): ...
+
+
+class TooManyStreams(ResourceExhausted): ...
+
+
+class SlowConsumer(ResourceExhausted): ...
 
 
 class DeadlineExceeded(RookeryError): ...
@@ -153,6 +163,7 @@ BY_REASON: dict[str, type[RookeryError]] = {
     "INVALID_TOKEN": InvalidToken,
     "UNAUTHENTICATED": Unauthenticated,
     "PERMISSION_DENIED": PermissionDenied,
+    "ACCOUNT_INACTIVE": AccountInactive,
     "NOT_FOUND": NotFound,
     "ALREADY_EXISTS": AlreadyExists,
     "USERNAME_TAKEN": UsernameTaken,
@@ -163,6 +174,8 @@ BY_REASON: dict[str, type[RookeryError]] = {
     "STALE_ETAG": StaleEtag,
     "RESOURCE_EXHAUSTED": ResourceExhausted,
     "RATE_LIMITED": RateLimited,
+    "TOO_MANY_STREAMS": TooManyStreams,
+    "SLOW_CONSUMER": SlowConsumer,
     "DEADLINE_EXCEEDED": DeadlineExceeded,
     "DEADLINE_TOO_SHORT": DeadlineTooShort,
     "UNAVAILABLE": Unavailable,

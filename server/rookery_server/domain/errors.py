@@ -18,7 +18,9 @@
     ├── Aborted
     │   └── StaleEtag              the profile was edited meanwhile
     ├── ResourceExhausted          only what the *caller* used up: quota, size
-    │   └── RateLimited
+    │   ├── RateLimited
+    │   ├── TooManyStreams         this user has as many streams open here as one may
+    │   └── SlowConsumer           did not take a message of its stream in time: resume it
     ├── DeadlineExceeded           the time ran out under way
     │   └── DeadlineTooShort       … refused at the door: cannot finish in the time left; nothing was done
     ├── Unavailable                no capacity or no quorum on our side: another host may do better
@@ -140,6 +142,14 @@ class RateLimited(ResourceExhausted):
     def __init__(self, public: str, *, retry_after_s: float):
         super().__init__(public)
         self.retry_after_s = retry_after_s
+
+
+class TooManyStreams(ResourceExhausted):
+    reason = "TOO_MANY_STREAMS"
+
+
+class SlowConsumer(ResourceExhausted):
+    reason = "SLOW_CONSUMER"
 
 
 class DeadlineExceeded(RookeryError):

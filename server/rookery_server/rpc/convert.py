@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from rookery.v1 import common_pb2, timelines_pb2, tweets_pb2, users_pb2
+from rookery.v1 import common_pb2, graph_pb2, timelines_pb2, tweets_pb2, users_pb2
+from rookery_server.domain.errors import InvalidArgument, Violation
 from rookery_server.domain.frames import frame
 from rookery_server.domain.models import Entity, Profile, Reference, Reply, Tweet, User, UserState
+from rookery_server.services.graph import Relationship
 from rookery_server.services.pages import PageInfo, PageSource
 from rookery_server.services.user_counts import Counts
 from rookery_server.services.users import ShownUser
@@ -19,6 +21,14 @@ _RESULT_TWEET = b"\x12"  # field 2 of TweetResult, length-delimited
 def timestamp(ms: int) -> Timestamp:
     """Of Unix milliseconds."""
     return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
+
+
+def time_given(of: Timestamp, field: str) -> int:
+    """Unix milliseconds of a time in a request.  Raises InvalidArgument for what is no time (RFC 3339's range)."""
+    try:
+        return int(of.ToMilliseconds())
+    except ValueError as error:
+        raise InvalidArgument(Violation(field, "time", "is not a time")) from error
 
 
 def maybe_timestamp(ms: int | None) -> Timestamp | None:
@@ -70,6 +80,22 @@ def user_counts(of: Counts) -> users_pb2.UserCounts:
 
 def profile(of: users_pb2.Profile) -> Profile:
     return Profile(display_name=of.display_name, bio=of.bio, location=of.location, url=of.url)
+
+
+# --- graph ------------------------------------------------------------------------------------------------------
+
+
+def relationship(of: Relationship) -> graph_pb2.Relationship:
+    return graph_pb2.Relationship(
+        user_id=of.user_id,
+        following=of.following,
+        followed_by=of.followed_by,
+        blocking=of.blocking,
+        blocked_by=of.blocked_by,
+        muting=of.muting,
+        requested=of.requested,
+        requested_by=of.requested_by,
+    )
 
 
 # --- tweets -----------------------------------------------------------------------------------------------------

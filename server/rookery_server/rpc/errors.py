@@ -45,6 +45,8 @@ CODES: dict[type[e.RookeryError], grpc.StatusCode] = {
     e.StaleEtag: Code.ABORTED,
     e.ResourceExhausted: Code.RESOURCE_EXHAUSTED,
     e.RateLimited: Code.RESOURCE_EXHAUSTED,
+    e.TooManyStreams: Code.RESOURCE_EXHAUSTED,
+    e.SlowConsumer: Code.RESOURCE_EXHAUSTED,
     e.DeadlineExceeded: Code.DEADLINE_EXCEEDED,
     e.DeadlineTooShort: Code.DEADLINE_EXCEEDED,
     e.Unavailable: Code.UNAVAILABLE,

@@ -31,13 +31,14 @@ class BadContract(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`writes`: longer default deadline, shielded from its caller once begun."""
+    """`writes`: longer default deadline, shielded from its caller once begun.  `streams`: answers many messages."""
 
     service: str
     name: str
     policy: common_pb2.Policy.ValueType
     writes: bool
     request: type[Message]
+    streams: bool = False
 
     @property
     def path(self) -> str:
@@ -45,7 +46,7 @@ class Method:
 
     @property
     def label(self) -> metrics.Method:
-        return metrics.Method(self.service, self.name)
+        return metrics.Method(self.service, self.name, "server_stream" if self.streams else "unary")
 
 
 def method_of(descriptor: MethodDescriptor) -> Method:
@@ -62,6 +63,7 @@ def method_of(descriptor: MethodDescriptor) -> Method:
         policy=policy,
         writes=options.Extensions[common_pb2.writes],
         request=message_factory.GetMessageClass(descriptor.input_type),
+        streams=descriptor.server_streaming,
     )
 
 

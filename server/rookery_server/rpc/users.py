@@ -22,7 +22,7 @@ class UserServicer:
     async def CreateUser(self, request: pb.CreateUserRequest, call: Call) -> pb.CreateUserResponse:
         profile = convert.profile(request.profile)
         user = await self._users.create(call, request.username, profile, request.request_id)
-        return pb.CreateUserResponse(user=convert.user(ShownUser(user)), consistency_token=self._token(user.id))
+        return pb.CreateUserResponse(user=convert.user(user), consistency_token=self._token(user.id))
 
     async def GetUser(self, request: pb.GetUserRequest, call: Call) -> pb.GetUserResponse:
         self._tokens.consistency(request.consistency_token)
@@ -30,7 +30,7 @@ class UserServicer:
             user = await self._users.get_by_name(call, request.username)
         else:
             user = await self._users.get(call, request.id)
-        return pb.GetUserResponse(user=convert.user(user))
+        return pb.GetUserResponse(user=convert.shown_user(user))
 
     async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, call: Call) -> pb.BatchGetUsersResponse:
         token = self._tokens.consistency(request.consistency_token)
@@ -39,7 +39,7 @@ class UserServicer:
             results=[
                 pb.UserResult(id=id_, absent=common_pb2.ABSENCE_REASON_NOT_FOUND)
                 if user is None
-                else pb.UserResult(id=id_, user=convert.user(user))
+                else pb.UserResult(id=id_, user=convert.shown_user(user))
                 for id_, user in found.items()
             ]
         )
@@ -47,7 +47,7 @@ class UserServicer:
     async def UpdateProfile(self, request: pb.UpdateProfileRequest, call: Call) -> pb.UpdateProfileResponse:
         profile, mask = convert.profile(request.profile), tuple(request.update_mask.paths)
         user = await self._users.update_profile(call, profile, mask, request.etag)
-        shown = convert.user(ShownUser(user, private=True))
+        shown = convert.shown_user(ShownUser(user, private=True))
         return pb.UpdateProfileResponse(user=shown, consistency_token=self._token(user.id))
 
     async def SetProtected(self, request: pb.SetProtectedRequest, call: Call) -> pb.SetProtectedResponse:
@@ -76,9 +76,9 @@ class UserServicer:
 
 def own_account(changed: AccountChanged) -> pb.User:
     """As its owner, or an administrator, sees it after a change."""
-    return convert.user(ShownUser(changed.user, private=True))
+    return convert.shown_user(ShownUser(changed.user, private=True))
 
 
 async def shown_users(users: Users, call: Call, user_ids: Sequence[int]) -> list[pb.User]:
     """The accounts of a page, once each; those that cannot be shown are left out."""
-    return [convert.user(user) for user in await users.of_page(call, user_ids)]
+    return [convert.shown_user(user) for user in await users.of_page(call, user_ids)]

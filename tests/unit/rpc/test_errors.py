@@ -42,6 +42,8 @@ EXAMPLES: tuple[e.RookeryError, ...] = (
     e.StaleEtag("stale", metadata={"etag": "e2"}),
     e.ResourceExhausted("too much"),
     e.RateLimited("slow", retry_after_s=60.0),
+    e.TooManyStreams("enough"),
+    e.SlowConsumer("resume"),
     e.DeadlineExceeded("late", outcome=e.Outcome.UNKNOWN),
     e.DeadlineTooShort("short"),
     e.Unavailable(),
