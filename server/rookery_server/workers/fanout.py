@@ -1,17 +1,21 @@
-"""A post's way into its followers' lists.  Rules D4 to D7 of docs/protocols/delivery.md."""
+"""A post's way into its followers' lists.  Rules D4 to D7 and D20 of docs/protocols/delivery.md."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from rookery_server.cache.interface import Delivered, Deliveries, Link
-from rookery_server.domain import limits
+from rookery_server.domain import ids
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.events import Event
+from rookery_server.domain.fanout import AuthorTier, Tier
 from rookery_server.metrics import Metrics
 from rookery_server.store.interface import FollowersPage, GraphStore
+from rookery_server.workers.settings import WorkerSettings
+from rookery_server.workers.turns import Turns
 
 
 class Stopped(Exception):
@@ -29,14 +33,29 @@ class Stop:
             raise Stopped
 
 
+class Tiers(Protocol):
+    """Which authors are not, or were not, delivered to lists."""
+
+    def row(self, author_id: int) -> AuthorTier | None:
+        """As known now, without waiting.  Raises StoreUnavailable while nothing young enough is known."""
+        ...
+
+
 class FanOut:
-    """`turns` is shared by all fan-outs of a worker: it is granted in the order asked for, one page at a time, so
-    large fan-outs and small ones take turns."""
+    """`turns` is shared by all fan-outs of a worker, one page at a time, so large and small ones take turns."""
 
     def __init__(
-        self, graph: GraphStore, cache: Deliveries, clock: Clock, turns: asyncio.Semaphore, page: int, metrics: Metrics
+        self,
+        graph: GraphStore,
+        cache: Deliveries,
+        clock: Clock,
+        tiers: Tiers,
+        turns: Turns,
+        settings: WorkerSettings,
+        metrics: Metrics,
     ) -> None:
-        self._graph, self._cache, self._clock, self._turns, self._page = graph, cache, clock, turns, page
+        self._graph, self._cache, self._clock, self._tiers, self._turns = graph, cache, clock, tiers, turns
+        self._page, self._broad_from = settings.follower_page, settings.thresholds.broad_from
         self._page_seconds = metrics.fanout_page()
         self._counters = {
             outcome: metrics.fanout_deliveries(outcome) for outcome in ("pushed", "inserted", "duplicate", "inactive")
@@ -44,21 +63,32 @@ class FanOut:
 
     async def run(
         self, event: Event, links: Mapping[str, Link], in_place: bool, stop: Stop
-    ) -> tuple[int, frozenset[str]]:
-        """How many followers there were, and the nodes that did not ack everything.  Raises Stopped and whatever the
+    ) -> tuple[Tier, frozenset[str]]:
+        """The tier it was delivered by, and the nodes that did not ack everything.  Raises Stopped and whatever the
         store raises; then the event is to be applied again."""
-        async with self._turns:
+        row = self._tiers.row(event.subject)
+        async with self._turns.turn(first=not in_place):
             behind = (await self._cache.place_author(event.subject, event.target, links)).behind
-        followers, after, reading = 0, None, self._read(event.subject, None)
+        if row is not None and not row.delivers(ids.time_ms(event.target)):
+            return Tier.PULL, behind
+        followers, behind_too = await self._pages(event, links, in_place, stop)
+        return Tier.BROAD if followers >= self._broad_from else Tier.PUSH, behind | behind_too
+
+    async def _pages(
+        self, event: Event, links: Mapping[str, Link], in_place: bool, stop: Stop
+    ) -> tuple[int, frozenset[str]]:
+        followers, behind = 0, frozenset[str]()
+        reading = self._read(event.subject, None)
         try:
             while True:
                 page = await reading
-                after, ids = page.next_after, page.follower_ids
+                after = page.next_after
                 if after is not None:
                     reading = self._read(event.subject, after)
-                if ids:
-                    delivered = await self._deliver(event.target, ids, links, in_place)
-                    behind, followers = behind | delivered.behind, followers + len(ids)
+                if page.follower_ids:
+                    first = not in_place and followers == 0
+                    delivered = await self._deliver(event.target, page.follower_ids, links, in_place, first)
+                    behind, followers = behind | delivered.behind, followers + len(page.follower_ids)
                 if after is None:
                     return followers, behind
                 stop.check()
@@ -73,17 +103,12 @@ class FanOut:
         return await self._graph.followers(followee_id, after, self._page)
 
     async def _deliver(
-        self, tweet_id: int, follower_ids: tuple[int, ...], links: Mapping[str, Link], in_place: bool
+        self, tweet_id: int, follower_ids: tuple[int, ...], links: Mapping[str, Link], in_place: bool, first: bool
     ) -> Delivered:
-        async with self._turns:
+        async with self._turns.turn(first=first):
             started = self._clock.monotonic()
             delivered = await self._cache.deliver(tweet_id, follower_ids, links, in_place)
         self._page_seconds.observe(self._clock.monotonic() - started)
         for outcome, counter in self._counters.items():
             counter.inc(getattr(delivered, outcome))
         return delivered
-
-
-def tier_of(followers: int) -> str:
-    """The label of a fan-out's freshness goal.  Authors above the pull threshold are delivered like all others here."""
-    return "broad" if followers >= limits.BROAD_FROM else "push"

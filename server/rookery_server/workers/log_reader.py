@@ -6,7 +6,7 @@ Rules D2, D10, D12 and D13 of docs/protocols/delivery.md, C2 and C6 of docs/prot
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from rookery_server.domain import events, ids, limits
 from rookery_server.domain.clock import Clock
@@ -131,12 +131,14 @@ class ShardLog:
         busy: Collection[int] = self.open
         return self._prints.due(self.checkpoint_ms, self._clock.now_ms(), busy, self._settings.audits_at_once)
 
-    async def save(self, written: Iterable[int]) -> bool:
-        """Stores the checkpoint (the lowest W `written` − 5 s, never lower than before) and the prints below it.
-        False: a higher fence has written: the lease is lost.  Raises StoreUnavailable: to be tried again."""
-        marks = list(written)
-        if marks:
-            self.checkpoint_ms = max(self.checkpoint_ms, min(marks) - limits.WATERMARK_LAG_MS)
+    def move_checkpoint(self, written: Collection[int]) -> None:
+        """To the lowest W `written` − 5 s, never back; in memory."""
+        if written:
+            self.checkpoint_ms = max(self.checkpoint_ms, min(written) - limits.WATERMARK_LAG_MS)
+
+    async def save(self) -> bool:
+        """Stores the checkpoint and the prints below it.  False: a higher fence has written: the lease is lost.  Raises
+        StoreUnavailable: to be tried again."""
         self._prints.absorb(self.checkpoint_ms, self._clock.now_ms())
         unsaved = self._prints.unsaved()
         saved = await self._store.save_progress(

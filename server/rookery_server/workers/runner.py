@@ -19,18 +19,37 @@ from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
 from rookery_server.domain.minting import WallGuard
 from rookery_server.metrics import Metrics
 from rookery_server.services.clock_gate import ClockGate
-from rookery_server.store.interface import ClockStore, GraphStore, LeaseStore, OutboxStore, TweetStore
+from rookery_server.services.tiers import TierDirectory
+from rookery_server.store.interface import (
+    ClockStore,
+    CountStore,
+    GraphStore,
+    LeaseStore,
+    OutboxStore,
+    RelationStore,
+    TierStore,
+    TweetStore,
+    UserStore,
+)
 from rookery_server.workers import watermark
 from rookery_server.workers.apply import Applier
+from rookery_server.workers.counts import Recounts, ShardCounts
 from rookery_server.workers.fleet import Fleet
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.shard import ShardAtWork, Sleep
 from rookery_server.workers.shard_leases import ShardLeases
+from rookery_server.workers.tiering import Tiering
 
 log = logging.getLogger(__name__)
 
+COUNT_STEP_S = 0.5
+"""How often each counter looks for what is due: a tenth of the shortest pause."""
 
-class WorkerStore(TweetStore, GraphStore, OutboxStore, LeaseStore, ClockStore, Protocol):
+
+class WorkerStore(
+    UserStore, TweetStore, GraphStore, RelationStore, TierStore, CountStore, OutboxStore, LeaseStore, ClockStore,
+    Protocol,
+):  # fmt: skip
     """What a worker needs of the truth."""
 
 
@@ -58,9 +77,13 @@ class Worker:
         self._guard = WallGuard(clock)
         self._gate = ClockGate(store, self._guard, seen=metrics.ids_clock_offset().set)
         self._fleet = Fleet(cache)
-        self._applier = Applier(store, cache, self._fleet, clock, settings, metrics)
+        choice = choice or random.Random()
+        self._tiers = TierDirectory(store, clock, settings.crossing)
+        self._applier = Applier(store, cache, self._fleet, self._tiers, clock, settings, metrics, choice)
+        tiering = Tiering(store, self._tiers, clock, settings, metrics)
+        self._recounts = Recounts(store, clock, tiering, settings, metrics)
         self._leases = ShardLeases(
-            store, clock, owner, store.shards, settings.lease_free_after_s, self, choice or random.Random(),
+            store, clock, owner, store.shards, settings.lease_free_after_s, self, choice,
             lambda kind, change: metrics.lease_transitions(kind, change).inc(),
         )  # fmt: skip
         self._arriving: dict[int, int] = {}
@@ -87,12 +110,15 @@ class Worker:
         """Works until drained.  A bug in a loop ends them all: a worker that half works is worse than none."""
         settings = self._settings
         await self.check_clock()
+        await self.read_tiers()
         loops: Sequence[tuple[Callable[[], Awaitable[None]], float]] = (
             (self.check_clock, settings.clock_every_s),
             (self.open_links, settings.links_every_s),
             (self.keep_leases, settings.lease_renew_s),
             (self.poll, settings.poll_every_s),
             (self.look_after, settings.save_every_s),
+            (self.read_tiers, settings.crossing.directory_s),
+            *((self.count, COUNT_STEP_S) for _ in range(settings.recounts_at_once)),
             (self.listen, 0.0),
         )
         self._loops = [asyncio.create_task(self._every(step, period)) for step, period in loops]
@@ -107,11 +133,26 @@ class Worker:
                 await self.lost(shard)
 
     async def drain(self) -> None:
-        """Stops claiming, finishes the pages in hand, moves W, saves, releases; `run` returns then."""
+        """Stops claiming, finishes the pages in hand, moves W, saves, releases; `run` returns then.  What takes longer
+        than the time for it is left to the successors, who wait for the leases to show no life."""
+        self._drained = True
+        giving = asyncio.create_task(self._give_all())
+        patience = asyncio.ensure_future(self._sleep(self._settings.drain_s))
+        try:
+            await asyncio.wait({giving, patience}, return_when=asyncio.FIRST_COMPLETED)
+            if not giving.done():
+                log.warning("not done in time: %d shards are left to time out", len(self._shards))
+        finally:
+            for task in (giving, patience):
+                task.cancel()
+            await asyncio.gather(giving, patience, return_exceptions=True)
+            await self._end_loops()
+        if not giving.cancelled():
+            giving.result()
+
+    async def _give_all(self) -> None:
         async with self._leasing:
-            self._drained = True
             await self._leases.give_all()
-        await self._end_loops()
 
     async def _end_loops(self) -> None:
         for task in self._loops:
@@ -159,13 +200,18 @@ class Worker:
         for shard, fence in list(self._arriving.items()):
             try:
                 progress = await self._store.load_progress(self._settings.reader, shard)
+                counted = await self._store.load_progress(self._settings.counts_reader, shard)
             except StoreUnavailable:
                 continue
             if self._arriving.get(shard) != fence:
                 continue  # lost meanwhile, perhaps gained again: whoever asked under the newer fence begins it
             del self._arriving[shard]
+            counts = ShardCounts(
+                self._store, self._store, self._recounts, self._settings, shard, fence, counted.checkpoint_ms,
+                progress.checkpoint_ms or self._clock.now_ms(),
+            )  # fmt: skip
             self._shards[shard] = ShardAtWork(
-                shard, fence, progress, self._store, self._cache, self._fleet, self._applier, self._clock,
+                shard, fence, progress, self._store, self._cache, self._fleet, self._applier, counts, self._clock,
                 self._settings, self.metrics, self._sleep,
             )  # fmt: skip
             self._owned_changed.set()
@@ -226,6 +272,7 @@ class Worker:
         if not await self._fit():
             return
         await asyncio.gather(*(self._look_after(shard) for shard in self._working()))
+        self._recounts.report()
         if 0 in self._shards:
             await self._count_dead()
 
@@ -242,6 +289,16 @@ class Worker:
         except StoreUnavailable:
             return
         self.metrics.outbox_dead().set(len(dead))
+
+    # --- tiers and counts ---------------------------------------------------------------------------------------
+
+    async def read_tiers(self) -> None:
+        await self._tiers.refresh()
+
+    async def count(self) -> None:
+        """Counts what is due.  Not with a clock that is wrong: counts are dated."""
+        if self._gate.open:
+            await self._recounts.step()
 
     # --- the bell -----------------------------------------------------------------------------------------------
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rookery_server.domain import limits
+from rookery_server.domain.fanout import WITH_PULL, Crossing, Thresholds
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
     reader: str = "fanout"
     """Name of this reader's progress in the log."""
+    counts_reader: str = "counts"
+    """The same for what is still to be counted."""
+    thresholds: Thresholds = WITH_PULL
+    crossing: Crossing = field(default_factory=Crossing)
     poll_every_s: float = 1.0
     """The bell brings latency; polling is the safety net, and all shards of a worker are polled in one burst."""
     links_every_s: float = 0.5
@@ -34,5 +39,14 @@ class WorkerSettings:
     """W waits this long for a node out of reach; one that far behind is flushed."""
     retry_first_s: float = 0.05
     retry_most_s: float = 5.0
+    recover_most_s: float = 15.0
+    """A recovery that did not help is tried again after the polls' period, then after twice that, up to this."""
+    drain_s: float = 20.0
+    """For the pages in hand when the process is told to end; whatever is not done then a successor does again."""
+    recounts_at_once: int = 4
+    """Enough for hundreds of small counts a second, few enough that a large one does not starve the log."""
+    count_after_s: float = 5.0
+    """What changes again within this is counted once."""
+    count_within_s: float = limits.COUNT_PAUSE_MOST_S
     row_alarm_s: float = 600.0
     """An event whose row is still unreadable is logged loudly: no living coordinator has a batch that old under way."""

@@ -14,12 +14,14 @@ from rookery_server.domain.events import Event
 from rookery_server.metrics import Metrics
 from rookery_server.store.interface import DeadLetter, OutboxRow, OutboxStore, Progress
 from rookery_server.workers import audits
-from rookery_server.workers.apply import Applier, RowNotReadable
+from rookery_server.workers.apply import Applier, TooEarly, line_of
+from rookery_server.workers.counts import ShardCounts
 from rookery_server.workers.fanout import Stop, Stopped
 from rookery_server.workers.fleet import Fleet
 from rookery_server.workers.lines import Lines
 from rookery_server.workers.log_reader import ShardLog
 from rookery_server.workers.recovery import Recovery
+from rookery_server.workers.relations import RowNotReadable
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.watermark import ShardMarks
 
@@ -44,12 +46,13 @@ class ShardAtWork:
         cache: Deliveries,
         fleet: Fleet,
         applier: Applier,
+        counts: ShardCounts,
         clock: Clock,
         settings: WorkerSettings,
         metrics: Metrics,
         sleep: Sleep,
     ) -> None:
-        self.shard, self._store, self._applier, self._clock = shard, store, applier, clock
+        self.shard, self._store, self._applier, self._counts, self._clock = shard, store, applier, counts, clock
         self._settings, self._metrics, self._sleep = settings, metrics, sleep
         self._log = ShardLog(store, clock, settings, shard, fence, progress)
         self.marks = ShardMarks(shard, fleet, clock, settings.give_up_on_node_s, metrics)
@@ -58,6 +61,7 @@ class ShardAtWork:
         )
         self._lines, self._stop = Lines(), Stop()
         self._recovering: asyncio.Task[None] | None = None
+        self._recover_after, self._recover_pause_s = clock.monotonic(), 0.0
 
     # --- taking up ----------------------------------------------------------------------------------------------
 
@@ -80,7 +84,7 @@ class ShardAtWork:
         full = len(self._log.open) > self._settings.open_events_max
         if not full and not self._stop.asked and self._log.rung(event):
             self._metrics.outbox_rings("heard").inc()
-            self._lines.submit(event.subject, lambda: self._work(event, in_place=False, done=_nothing))
+            self._lines.submit(line_of(event), lambda: self._work(event, in_place=False, done=_nothing))
 
     def _submit_row(self, row: OutboxRow, done: Callable[[], None]) -> None:
         """For a recovery: opened if never seen, applied once more if it was (and not printed a second time)."""
@@ -92,7 +96,9 @@ class ShardAtWork:
             self._submit_again(row.event, done)
 
     def _submit_again(self, event: Event, done: Callable[[], None]) -> None:
-        self._lines.submit(event.subject, lambda: self._work(event, in_place=True, done=done, again=True, opened=False))
+        self._lines.submit(
+            line_of(event), lambda: self._work(event, in_place=True, done=done, again=True, opened=False)
+        )
 
     def _take_up(self, row: OutboxRow, *, in_place: bool, done: Callable[[], None], again: bool = False) -> None:
         """For a row just opened."""
@@ -100,7 +106,7 @@ class ShardAtWork:
         if event is None:
             self._lines.submit(row.event_id, lambda: self._bury(row, done))
         else:
-            self._lines.submit(event.subject, lambda: self._work(event, in_place=in_place, done=done, again=again))
+            self._lines.submit(line_of(event), lambda: self._work(event, in_place=in_place, done=done, again=again))
 
     # --- working ------------------------------------------------------------------------------------------------
 
@@ -114,6 +120,7 @@ class ShardAtWork:
 
         if await self._until_done(event.id, attempt):
             if opened:
+                self._counts.applied(event)
                 self._log.finish(event.id, self.marks.highest())
             done()
 
@@ -138,6 +145,9 @@ class ShardAtWork:
                 return True
             except Stopped:
                 return False
+            except TooEarly as early:
+                await self._pause(early.wait_s)
+                continue
             except RowNotReadable:
                 waited = (self._clock.now_ms() - ids.time_ms(event_id)) / 1000
                 if waited > self._settings.row_alarm_s and not alarmed:
@@ -165,11 +175,20 @@ class ShardAtWork:
         return self._log.settled_ms()
 
     def recover(self) -> None:
-        """Begins a recovery if a node needs one and none is under way."""
+        """Begins a recovery if a node needs one, none is under way and the last one was not just now in vain: a node
+        that refuses what it is sent would have everything since its W applied again each second."""
         if self._recovering is not None and self._recovering.done():
             self._recovering = None
-        if self._recovering is None and not self._stop.asked and self.marks.behind():
+            self._rest_after_recovery()
+        due = self._clock.monotonic() >= self._recover_after
+        if due and self._recovering is None and not self._stop.asked and self.marks.behind():
             self._recovering = asyncio.create_task(self._recover())
+
+    def _rest_after_recovery(self) -> None:
+        in_vain = bool(self.marks.behind())
+        doubled = max(self._settings.poll_every_s, 2 * self._recover_pause_s)
+        self._recover_pause_s = min(doubled, self._settings.recover_most_s) if in_vain else 0.0
+        self._recover_after = self._clock.monotonic() + self._recover_pause_s
 
     async def _recover(self) -> None:
         try:
@@ -195,9 +214,11 @@ class ShardAtWork:
                 self._take_up(row, in_place=True, done=_nothing, again=True)
 
     async def save(self) -> bool:
-        """False: a higher fence has written."""
+        """False: a higher fence has written.  First what is still to be counted: what a print knows no audit finds."""
+        self._log.move_checkpoint(self.marks.written())
         try:
-            return await self._log.save(self.marks.written())
+            await self._counts.catch_up()
+            return await self._counts.save(self._log.checkpoint_ms) and await self._log.save()
         except StoreUnavailable:
             return True
 

@@ -14,12 +14,17 @@ from rookery_server.cache.interface import Delivered, Link, Marks
 from rookery_server.domain import events, ids, limits
 from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
 from rookery_server.domain.events import Event, EventKind
-from rookery_server.domain.models import Edge
+from rookery_server.domain.fanout import AuthorTier
+from rookery_server.domain.models import Block, Edge, FollowRequest, Mute, Profile, User
 from rookery_server.metrics import Metrics
 from rookery_server.store.interface import (
+    Count,
+    CountKind,
     DeadLetter,
     FollowersPage,
+    FollowRequestsPage,
     Lease,
+    NameClaim,
     OutboxRow,
     Progress,
     TweetRow,
@@ -88,7 +93,15 @@ class Truth:
         self.mirror: dict[tuple[int, int], Edge] = {}
         self.log: list[OutboxRow] = []
         self.shard_of_row: dict[int, int] = {}
+        self.block_rows: dict[tuple[int, int], Block] = {}
+        self.blocked_mirror: dict[tuple[int, int], Block] = {}
+        self.mute_rows: dict[tuple[int, int], Mute] = {}
+        self.tier_rows: dict[int, AuthorTier] = {}
+        self.count_rows: dict[tuple[int, CountKind, int], Count] = {}
+        self.recounted: list[tuple[int, CountKind, int]] = []
         self.progress: dict[int, Progress] = {}
+        self.counted: dict[int, Progress] = {}
+        """Progress of the reader `counts`."""
         self.dead: dict[int, DeadLetter] = {}
         self.leases: dict[str, Lease] = {}
         self.offsets: tuple[int, ...] = (0, 0, 0)
@@ -127,6 +140,80 @@ class Truth:
         page = tuple(live[:limit])
         return FollowersPage(page, page[-1] if len(live) > limit else None)
 
+    async def cut_edge(self, edge: Edge) -> None:
+        await self._ask("cut_edge")
+        old = self.edge_rows.get((edge.follower_id, edge.followee_id))
+        if old is None or old.version_us <= edge.version_us:
+            self.edge_rows[edge.follower_id, edge.followee_id] = edge
+        await self.repair_mirror(edge)
+
+    # relations, accounts, tiers, counts
+
+    async def block(self, blocker_id: int, blocked_id: int) -> Block | None:
+        await self._ask("block")
+        return self.block_rows.get((blocker_id, blocked_id))
+
+    async def repair_block(self, block: Block) -> None:
+        await self._ask("repair_block")
+        self.blocked_mirror[block.blocked_id, block.blocker_id] = block
+
+    async def mute(self, muter_id: int, muted_id: int) -> Mute | None:
+        await self._ask("mute")
+        return self.mute_rows.get((muter_id, muted_id))
+
+    async def settled_user(self, user_id: int) -> User | None:
+        await self._ask("settled_user")
+        return None
+
+    async def tiers(self) -> tuple[AuthorTier, ...]:
+        await self._ask("tiers")
+        return tuple(self.tier_rows.values())
+
+    async def set_tier(self, expected: AuthorTier | None, tier: AuthorTier) -> AuthorTier:
+        await self._ask("set_tier")
+        if self.tier_rows.get(tier.author_id) == expected:
+            self.tier_rows[tier.author_id] = tier
+        return self.tier_rows[tier.author_id]
+
+    def count_parts(self, kind: CountKind, row_id: int) -> tuple[int, ...]:
+        """Followers in two parts, as of an account that has spread: the odd and the even ones, and part 0 for all."""
+        match kind:
+            case CountKind.FOLLOWERS:
+                return 0, 1 + row_id % 2
+            case CountKind.FOLLOWING:
+                return (0,)
+            case CountKind.TWEETS:
+                return (row_id >> 53,)
+
+    async def counts(self, subject_ids: Sequence[int]) -> dict[int, tuple[Count, ...]]:
+        await self._ask("counts")
+        rows = [count for count in self.count_rows.values() if count.subject_id in subject_ids]
+        return {id_: of for id_ in subject_ids if (of := tuple(row for row in rows if row.subject_id == id_))}
+
+    async def write_count(self, count: Count) -> None:
+        await self._ask("write_count")
+        key = count.subject_id, count.kind, count.part
+        old = self.count_rows.get(key)
+        if old is None or (old.counted_us, old.value) < (count.counted_us, count.value):
+            self.count_rows[key] = count
+
+    async def recount(self, subject_id: int, kind: CountKind, part: int) -> int:
+        await self._ask("recount")
+        self.recounted.append((subject_id, kind, part))
+        value = self.true_count(subject_id, kind, part)
+        await self._ask("recounted")
+        return value
+
+    def true_count(self, subject_id: int, kind: CountKind, part: int) -> int:
+        match kind:
+            case CountKind.FOLLOWERS:
+                live = [f for (a, f), edge in self.mirror.items() if a == subject_id and edge.on]
+                return sum(1 + f % 2 == part for f in live)
+            case CountKind.FOLLOWING:
+                return sum(edge.on for (f, _), edge in self.edge_rows.items() if f == subject_id)
+            case CountKind.TWEETS:
+                return sum(a == subject_id and row.body != b"" for (a, _), row in self.tweets.items())
+
     # the log
 
     async def read(self, shard: int, since_ms: int, until_ms: int) -> tuple[OutboxRow, ...]:
@@ -140,16 +227,20 @@ class Truth:
 
     async def load_progress(self, reader: str, shard: int) -> Progress:
         await self._ask("load_progress")
-        return self.progress.get(shard, Progress(0, 0))
+        return self._progress(reader).get(shard, Progress(0, 0))
+
+    def _progress(self, reader: str) -> dict[int, Progress]:
+        return self.counted if reader == "counts" else self.progress
 
     async def save_progress(
         self, reader: str, shard: int, fence: int, checkpoint_ms: int, windows: Sequence[WindowPrint]
     ) -> bool:
-        await self._ask("save_progress")
-        old = self.progress.get(shard, Progress(0, 0))
+        await self._ask("save_counted" if reader == "counts" else "save_progress")
+        saved = self._progress(reader)
+        old = saved.get(shard, Progress(0, 0))
         if old.fence > fence:
             return False
-        self.progress[shard] = Progress(fence, checkpoint_ms, {**old.windows, **{one.window: one for one in windows}})
+        saved[shard] = Progress(fence, checkpoint_ms, {**old.windows, **{one.window: one for one in windows}})
         return True
 
     async def bury(self, reader: str, letter: DeadLetter) -> None:
@@ -215,6 +306,57 @@ class Truth:
     async def following(self, follower_id: int) -> tuple[Edge, ...]:
         raise NotImplementedError
 
+    async def blocks(self, blocker_id: int) -> tuple[Block, ...]:
+        raise NotImplementedError
+
+    async def blocked_by(self, blocked_id: int, limit: int) -> tuple[Block, ...]:
+        raise NotImplementedError
+
+    async def blockers_among(self, blocked_id: int, candidates: Sequence[int]) -> frozenset[int]:
+        raise NotImplementedError
+
+    async def write_block(self, block: Block, event: Event) -> None:
+        raise NotImplementedError
+
+    async def mutes(self, muter_id: int) -> tuple[Mute, ...]:
+        raise NotImplementedError
+
+    async def write_mute(self, mute: Mute, event: Event) -> None:
+        raise NotImplementedError
+
+    async def follow_request(self, target_id: int, requester_id: int) -> FollowRequest | None:
+        raise NotImplementedError
+
+    async def follow_requests(self, target_id: int, after: int | None, limit: int) -> FollowRequestsPage:
+        raise NotImplementedError
+
+    async def write_follow_request(self, request: FollowRequest) -> None:
+        raise NotImplementedError
+
+    async def claim_name(self, name_key: str, claim: NameClaim) -> NameClaim:
+        raise NotImplementedError
+
+    async def take_over_name(self, name_key: str, expected: NameClaim, claim: NameClaim) -> NameClaim:
+        raise NotImplementedError
+
+    async def find_name(self, name_key: str) -> NameClaim | None:
+        raise NotImplementedError
+
+    async def create_user(self, user: User) -> User:
+        raise NotImplementedError
+
+    async def get_users(self, user_ids: Sequence[int]) -> dict[int, User]:
+        raise NotImplementedError
+
+    async def update_profile(self, user_id: int, profile: Profile, expected_etag: str, etag: str) -> User:
+        raise NotImplementedError
+
+    async def replace_user(self, user: User, expected_etag: str) -> User:
+        raise NotImplementedError
+
+    async def append(self, event: Event) -> None:
+        raise NotImplementedError
+
 
 @dataclass
 class Held:
@@ -223,6 +365,8 @@ class Held:
     lists: dict[str, list[int]] = field(default_factory=dict)
     deleted: set[int] = field(default_factory=set)
     stubs: dict[int, list[int]] = field(default_factory=dict)
+    profiles: dict[int, list[int]] = field(default_factory=dict)
+    """The versions an account's profile was overwritten with."""
     known: bool = False
     flushed_ms: int = 0
     marks: dict[int, int] = field(default_factory=dict)
@@ -351,6 +495,14 @@ class Cache:
             return Delivered(duplicate=1)
         node.held.stubs[user_id].append(version)
         node.held.lists.pop(f"h{user_id}", None)
+        return Delivered(inserted=1)
+
+    async def overwrite_profile(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:
+        await self._ask("overwrite_profile")
+        node = self.node(user_id)
+        if not self._reaches(node, links):
+            return Delivered(behind=frozenset({node.name}))
+        node.held.profiles.setdefault(user_id, []).append(version)
         return Delivered(inserted=1)
 
     def _over(self, link: Link) -> Held:

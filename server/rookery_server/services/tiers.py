@@ -1,0 +1,53 @@
+"""Which authors are not, or were not, delivered to lists: a copy of a few rows, read again every few seconds.
+
+The rules: docs/protocols/tier.md.  Shared by servers and workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import StoreUnavailable
+from rookery_server.domain.fanout import AuthorTier, Crossing
+from rookery_server.store.interface import TierStore
+
+log = logging.getLogger(__name__)
+
+
+class TierDirectory:
+    """Every row of `author_tiers` as of the last read that succeeded; its age counts from before that read."""
+
+    def __init__(self, store: TierStore, clock: Clock, crossing: Crossing) -> None:
+        self._store, self._clock, self._crossing = store, clock, crossing
+        self._rows: Mapping[int, AuthorTier] = {}
+        self._read_at: float | None = None
+
+    def rows(self) -> Mapping[int, AuthorTier]:
+        """By author.  Raises StoreUnavailable while nothing young enough is known."""
+        age = None if self._read_at is None else self._clock.monotonic() - self._read_at
+        if age is None or age > self._crossing.directory_max_age_s:
+            raise StoreUnavailable
+        return self._rows
+
+    def row(self, author_id: int) -> AuthorTier | None:
+        """None: an author like most.  Raises as `rows`."""
+        return self.rows().get(author_id)
+
+    async def refresh(self) -> None:
+        """Reads all rows; a store that does not answer leaves what is known, which grows older."""
+        started = self._clock.monotonic()
+        try:
+            rows = await self._store.tiers()
+        except StoreUnavailable as error:
+            log.info("the tiers of authors were not read: %s", error)
+            return
+        self._rows, self._read_at = {row.author_id: row for row in rows}, started
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Reads for ever."""
+        while True:
+            await self.refresh()
+            await sleep(self._crossing.directory_s)

@@ -1,0 +1,87 @@
+"""What changed relations ask for.  Rules D3, D9 and D16 to D18 of docs/protocols/delivery.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+from rookery_server.cache.interface import Deliveries
+from rookery_server.domain import ids, limits
+from rookery_server.domain.clock import Clock
+from rookery_server.domain.events import Event
+from rookery_server.domain.models import Block, Edge, Mute
+from rookery_server.store.interface import GraphStore, RelationStore
+from rookery_server.workers.fleet import Fleet
+
+Row = TypeVar("Row", Edge, Block, Mute)
+
+
+class RowNotReadable(Exception):
+    """The event is in the log and its row is not yet at a quorum: the batch is still under way."""
+
+
+class Graph(GraphStore, RelationStore, Protocol):
+    """What is read and repaired here."""
+
+
+class RelationApplier:
+    """Each method is done when it returns and may be called again at any time.  Raises RowNotReadable and
+    StoreUnavailable."""
+
+    def __init__(self, store: Graph, cache: Deliveries, fleet: Fleet, clock: Clock) -> None:
+        self._store, self._cache, self._fleet, self._clock = store, cache, fleet, clock
+
+    async def edge(self, event: Event) -> None:
+        """FOLLOW and UNFOLLOW."""
+        edge = self._current(event, await self._store.edge(event.subject, event.target))
+        if edge is not None:
+            block = await self._block_between(edge) if edge.on else None
+            if block is not None:
+                await self._cut(edge, block)
+            else:
+                await self._store.repair_mirror(edge)
+        await self._overwrite(event.subject, event.version)
+
+    async def block(self, event: Event) -> None:
+        """BLOCK and UNBLOCK."""
+        block = self._current(event, await self._store.block(event.subject, event.target))
+        if block is not None:
+            await self._store.repair_block(block)
+            if block.on:
+                await self._cut_both(block)
+        for user_id in (event.subject, event.target):
+            await self._overwrite(user_id, event.version)
+
+    async def mute(self, event: Event) -> None:
+        self._current(event, await self._store.mute(event.subject, event.target))
+        await self._overwrite(event.subject, event.version)
+
+    async def _block_between(self, edge: Edge) -> Block | None:
+        """The later one of those that stand between the two, either way."""
+        pair = edge.follower_id, edge.followee_id
+        found = [await self._store.block(*pair), await self._store.block(*reversed(pair))]
+        return max((block for block in found if block and block.on), key=lambda block: block.version_us, default=None)
+
+    async def _cut_both(self, block: Block) -> None:
+        for pair in ((block.blocker_id, block.blocked_id), (block.blocked_id, block.blocker_id)):
+            edge = await self._store.edge(*pair)
+            if edge is not None and edge.on:
+                await self._cut(edge, block)
+
+    async def _cut(self, edge: Edge, block: Block) -> None:
+        """Above both versions: neither the edge's batch, however late, nor a repeat of it can bring it back."""
+        removed = replace(edge, on=False, version_us=max(edge.version_us, block.version_us) + 1)
+        await self._store.cut_edge(removed)
+        await self._overwrite(edge.follower_id, removed.version_us)
+
+    async def _overwrite(self, user_id: int, version: int) -> None:
+        links = self._fleet.links()
+        self._fleet.suspect((await self._cache.overwrite_relations(user_id, version, links)).behind, links)
+
+    def _current(self, event: Event, row: Row | None) -> Row | None:
+        """The row if it is the event's or a later one.  None once a removal has outlived its row."""
+        if row is None and self._clock.now_ms() - ids.time_ms(event.id) > limits.REMOVED_EDGE_LIFE_S * 1000:
+            return None
+        if row is None or row.version_us < event.version:
+            raise RowNotReadable
+        return row
