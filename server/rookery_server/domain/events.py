@@ -20,13 +20,19 @@ class EventKind(enum.IntEnum):
     DELETE = 2
     FOLLOW = 3
     UNFOLLOW = 4
+    BLOCK = 5
+    UNBLOCK = 6
+    MUTE = 7
+    """A mute, its end, or its change: only the muter's relations depend on it."""
+    ACCOUNT = 8
+    """The account's row is about to change: written before the change, applied after its attempt has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """A consequence still to be applied.
 
-    `subject`: the author (POST, DELETE) or follower (FOLLOW, UNFOLLOW); `target`: the tweet, or the followee.
+    `subject`: the author (POST, DELETE), follower, blocker, muter or account; `target`: the tweet or the other account.
     `version`: the write timestamp (µs) of the row this event speaks of; the event is not applied before a quorum read
     shows that row at this version or later.  `repeat`: the attempt repeats one whose outcome was unknown, so what it
     announces may be old: it is placed, never pushed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from rookery_server.domain.limits import BROAD_FROM, PULL_FROM
+from rookery_server.domain.limits import BROAD_FROM, PULL_FROM, RELATIONS_LIFE_S
 
 
 class Tier(enum.Enum):
@@ -22,16 +22,65 @@ HYSTERESIS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Follower counts from which a tier begins.  `pull_from` None: nobody is pull, as in this release, whose readers
-    do not merge pull authors yet."""
+    """Follower counts from which a tier begins.  `pull_from` None: nobody is pull."""
 
     broad_from: int = BROAD_FROM
-    pull_from: int | None = None
+    pull_from: int | None = PULL_FROM
 
 
-ALL_PUSH = Thresholds()
-WITH_PULL = Thresholds(BROAD_FROM, PULL_FROM)
+ALL_PUSH = Thresholds(pull_from=None)
+WITH_PULL = Thresholds()
 """The borders of an installation whose readers merge pull authors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """How long the phases of a tier change last; tests shrink all of it together (docs/protocols/tier.md)."""
+
+    announce_s: float = 2 * 3600
+    """From the announcement to the last delivery: longer than any cached relations live, plus `directory_max_age_s`."""
+    merge_s: float = 8 * 86400
+    """How long readers go on merging after the announcement of the way back."""
+    rebuild_after_s: float = 7 * 86400
+    """A home list built longer ago is built anew on its next read, whatever its use: less than `merge_s` by far more
+    than `directory_max_age_s`."""
+    relations_life_s: float = RELATIONS_LIFE_S
+    directory_s: float = 5.0
+    """How often a process reads the rows of all authors."""
+    directory_max_age_s: float = 60.0
+    """What was read longer ago is not believed."""
+
+    def problems(self) -> list[str]:
+        """What would lose tweets; empty = sound."""
+        found = []
+        if self.announce_s <= self.relations_life_s + self.directory_max_age_s:
+            found.append("announce_s must be longer than relations_life_s and directory_max_age_s together")
+        if self.merge_s <= self.rebuild_after_s + 2 * self.directory_max_age_s:
+            found.append("merge_s must be longer than rebuild_after_s by more than twice directory_max_age_s")
+        if self.directory_max_age_s <= self.directory_s:
+            found.append("directory_max_age_s must be longer than directory_s")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorTier:
+    """The row of an author who is pull, is about to be, or was (docs/protocols/tier.md); all others have none.
+
+    To pull: `pull` with `switch_ms` ahead: readers merge from the announcement on, workers deliver what was posted
+    before `switch_ms`.  Back: not `pull`: workers deliver from the announcement on, readers merge until `switch_ms`.
+    """
+
+    author_id: int
+    pull: bool
+    switch_ms: int
+
+    def merged_at(self, now_ms: int) -> bool:
+        """Whether readers merge this author's list."""
+        return self.pull or now_ms < self.switch_ms
+
+    def delivers(self, posted_ms: int) -> bool:
+        """Whether a tweet of that time goes into followers' lists: decided by its id, so the same at every repeat."""
+        return not self.pull or posted_ms < self.switch_ms
 
 
 def tier_for(followers: int, current: Tier, thresholds: Thresholds = ALL_PUSH) -> Tier:

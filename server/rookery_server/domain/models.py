@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -62,6 +63,8 @@ class UserState(enum.IntEnum):
     ACTIVE = 0
     DEACTIVATED = 1
     SUSPENDED = 2
+    DEACTIVATED_AND_SUSPENDED = 3
+    """When the suspension is lifted it is deactivated again: its owner had gone, and only its owner comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +102,49 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """One block, or the trace of one that was lifted (`on = False`, kept 8 days).  `version_us` as in `Edge`."""
+
+    blocker_id: int
+    blocked_id: int
+    on: bool
+    version_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """One mute, or the trace of one that was lifted.  `until_ms`: when it ends by itself; 0 = never."""
+
+    muter_id: int
+    muted_id: int
+    on: bool
+    version_us: int
+    until_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FollowRequest:
+    """Somebody asks to follow a protected account; `on = False`: answered or withdrawn (kept 8 days)."""
+
+    target_id: int
+    requester_id: int
+    on: bool
+    version_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Relations:
     """What a viewer's rules need to know of the viewer, dated by `version`.
 
-    `version` is the highest edge version seen (µs); a home list built under another version counts as missing.
-    `unfollowed`: everyone unfollowed in the last 8 days and not followed again.  Blocks, mutes and pull authors have
-    their place here and are filled by later releases.
+    `version` is the highest version (µs) of any row it was made of; a home list built under another version counts as
+    missing.  `unfollowed`: everyone unfollowed in the last 8 days and not followed again.  `muted`: who, and until
+    when (Unix ms, 0 = for ever).  `pull`: followees whose tweets are merged by readers.  `blocked_by`: who blocks the
+    viewer; None = too many to carry, the store is asked.
     """
 
     version: int
     unfollowed: frozenset[int] = field(default_factory=frozenset)
     blocked: frozenset[int] = field(default_factory=frozenset)
-    muted: frozenset[int] = field(default_factory=frozenset)
+    muted: Mapping[int, int] = field(default_factory=dict)
     pull: frozenset[int] = field(default_factory=frozenset)
+    blocked_by: frozenset[int] | None = field(default_factory=frozenset)

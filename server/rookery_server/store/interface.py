@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from rookery_server.domain.events import Event
-from rookery_server.domain.models import Edge, Profile, User
+from rookery_server.domain.fanout import AuthorTier
+from rookery_server.domain.models import Block, Edge, FollowRequest, Mute, Profile, User
 
 # --- users ----------------------------------------------------------------------------------------------------
 
@@ -51,6 +53,15 @@ class UserStore(Protocol):
     async def update_profile(self, user_id: int, profile: Profile, expected_etag: str, etag: str) -> User:
         """Stores the edit if the etag is still the expected one; returns the row that stands now (its etag tells
         whether the edit is in it).  Raises NotFound."""
+        ...
+
+    async def replace_user(self, user: User, expected_etag: str) -> User:
+        """Stores name, profile, `protected`, state and etag of `user` if the stored etag is still the expected one;
+        returns the row that stands now.  Raises NotFound."""
+        ...
+
+    async def settled_user(self, user_id: int) -> User | None:
+        """At SERIAL: a change that was proposed before is by then in the answer, or will never happen."""
         ...
 
 
@@ -167,6 +178,116 @@ class GraphStore(Protocol):
         """Live followers with ids above `after`."""
         ...
 
+    async def cut_edge(self, edge: Edge) -> None:
+        """A removal (`on = False`) into both mirrors, in every shard the follower could be in, without an event: for
+        those who apply an event that asks for it."""
+        ...
+
+
+# --- blocks, mutes, requests ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FollowRequestsPage:
+    """Live requests in ascending requester order.  `next_after` is None only after the last page."""
+
+    requests: tuple[FollowRequest, ...]
+    next_after: int | None
+
+
+class RelationStore(Protocol):
+    """`blocks` and its mirror `blocked_by`, `mutes`, `follow_requests`.  Versions are write timestamps, removals states
+    that live 8 days, exactly as with edges."""
+
+    async def block(self, blocker_id: int, blocked_id: int) -> Block | None: ...
+
+    async def blocks(self, blocker_id: int) -> tuple[Block, ...]:
+        """All of one blocker's, those lifted in the last 8 days included."""
+        ...
+
+    async def blocked_by(self, blocked_id: int, limit: int) -> tuple[Block, ...]:
+        """At most `limit` rows of the mirror, those lifted in the last 8 days included."""
+        ...
+
+    async def blockers_among(self, blocked_id: int, candidates: Sequence[int]) -> frozenset[int]:
+        """Those of `candidates` who block that account now."""
+        ...
+
+    async def write_block(self, block: Block, event: Event) -> None:
+        """Both mirrors and the event, in one batch."""
+        ...
+
+    async def repair_block(self, block: Block) -> None:
+        """Writes `block` into the mirror."""
+        ...
+
+    async def mute(self, muter_id: int, muted_id: int) -> Mute | None: ...
+
+    async def mutes(self, muter_id: int) -> tuple[Mute, ...]:
+        """All of one muter's, those lifted in the last 8 days and those that ended included."""
+        ...
+
+    async def write_mute(self, mute: Mute, event: Event) -> None:
+        """The row and the event, in one batch."""
+        ...
+
+    async def follow_request(self, target_id: int, requester_id: int) -> FollowRequest | None: ...
+
+    async def follow_requests(self, target_id: int, after: int | None, limit: int) -> FollowRequestsPage:
+        """Live ones with requester ids above `after`."""
+        ...
+
+    async def write_follow_request(self, request: FollowRequest) -> None: ...
+
+
+# --- tiers and counts -----------------------------------------------------------------------------------------------
+
+
+class TierStore(Protocol):
+    """`author_tiers`: few rows in one partition, written by compare-and-set."""
+
+    async def tiers(self) -> tuple[AuthorTier, ...]: ...
+
+    async def set_tier(self, expected: AuthorTier | None, tier: AuthorTier) -> AuthorTier:
+        """Writes `tier` if the author's row is still `expected` (None: absent); returns the row that stands."""
+        ...
+
+
+class CountKind(StrEnum):
+    FOLLOWERS = "followers"
+    FOLLOWING = "following"
+    TWEETS = "tweets"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What one part of a subject's rows came to at a time.  `part`: the follower shard, 0, or the tweet bucket."""
+
+    subject_id: int
+    kind: CountKind
+    part: int
+    value: int
+    counted_us: int
+
+
+class CountStore(Protocol):
+    def count_parts(self, kind: CountKind, row_id: int) -> tuple[int, ...]:
+        """The parts of a subject's count that one row can be in, by the follower's, followee's or tweet's id.  Never
+        waits."""
+        ...
+
+    async def counts(self, subject_ids: Sequence[int]) -> dict[int, tuple[Count, ...]]:
+        """All stored parts of each; subjects never counted are absent."""
+        ...
+
+    async def write_count(self, count: Count) -> None:
+        """At timestamp `counted_us`: the later count stands."""
+        ...
+
+    async def recount(self, subject_id: int, kind: CountKind, part: int) -> int:
+        """Live rows of that part, read at LOCAL_QUORUM: edges that are on, tweets with a body."""
+        ...
+
 
 # --- outbox -------------------------------------------------------------------------------------------------------
 
@@ -213,6 +334,10 @@ class OutboxStore(Protocol):
 
     @property
     def shards(self) -> int: ...
+
+    async def append(self, event: Event) -> None:
+        """The event alone."""
+        ...
 
     async def read(self, shard: int, since_ms: int, until_ms: int) -> tuple[OutboxRow, ...]:
         """All rows with `since_ms` ≤ time of the id < `until_ms`, ascending by event id."""
@@ -279,7 +404,19 @@ class ClockStore(Protocol):
         ...
 
 
-class Store(UserStore, RequestStore, TweetStore, GraphStore, OutboxStore, LeaseStore, ClockStore, Protocol):
+class Store(
+    UserStore,
+    RequestStore,
+    TweetStore,
+    GraphStore,
+    RelationStore,
+    TierStore,
+    CountStore,
+    OutboxStore,
+    LeaseStore,
+    ClockStore,
+    Protocol,
+):
     """All of it: what an adapter provides."""
 
     async def close(self) -> None: ...
