@@ -23,12 +23,14 @@ from rookery_server.store.interface import (
     UserTweetIds,
     UserTweets,
 )
+from tests.unit.services.simple_relations import SimpleRelations
 
 
-class SimpleStore:
+class SimpleStore(SimpleRelations):
     shards = 4
 
     def __init__(self) -> None:
+        super().__init__()
         self.users: dict[int, User] = {}
         self.names: dict[str, NameClaim] = {}
         self.counted: dict[int, tuple[Count, ...]] = {}
@@ -81,7 +83,9 @@ class SimpleStore:
 
     async def get_users(self, user_ids: Sequence[int]) -> dict[int, User]:
         await self._begin("get_users")
-        return {id_: self.users[id_] for id_ in user_ids if id_ in self.users}
+        found = {id_: self.users[id_] for id_ in user_ids if id_ in self.users}
+        await self._hook(self.after, "get_users")
+        return found
 
     async def replace_user(self, user: User, expected_etag: str) -> User:
         await self._begin("replace_user")
