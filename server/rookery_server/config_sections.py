@@ -196,10 +196,8 @@ class Streams(_Section):
     """Below the half minute after which proxies drop what is silent."""
     poll_s: Seconds = 1.0
     """One look at the heads of all streams of a server."""
-    slow_s: Seconds = 10.0
-    """Whoever does not take a message for so long is told to come back."""
-    max_age_s: Seconds = 3600.0
-    """Then the client resumes, perhaps on another server: so load spreads again after a restart."""
+    slow_s: Seconds = limits.STREAM_SLOW_S
+    max_age_s: Seconds = limits.STREAM_MAX_AGE_S
 
     def problems(self, name: str) -> Iterator[str]:
         if self.max_age_s <= self.heartbeat_s:

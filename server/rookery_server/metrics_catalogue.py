@@ -114,7 +114,9 @@ UNKNOWN_OUTCOMES = Spec(
     "writes that ended without proof either way",
     (
         _closed("operation", "create_user", "update_profile", "create_tweet", "delete_tweet", "follow", "unfollow",
-                "lease", "checkpoint", "push", "watermark", "overwrite"),
+                "set_protected", "rename", "deactivate", "reactivate", "block", "unblock", "mute", "unmute",
+                "approve_follow", "deny_follow", "rebuild_home_timeline", "suspend_user", "unsuspend_user",
+                "recount_user", "lease", "checkpoint", "push", "watermark", "overwrite"),
         _closed("store", "cassandra", "redis"),
     ),
 )  # fmt: skip

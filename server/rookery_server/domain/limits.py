@@ -48,6 +48,23 @@ NAME_CLAIM_LIFE_S = 3600
 KNOWN_USERS_KEPT = 100_000
 """Ids a server remembers as existing accounts (a few MB); an account never ceases to exist."""
 
+# --- streams (configurable) -----------------------------------------------------------------------------------
+STREAM_MAX_AGE_S = 3600.0
+"""Then the client resumes, perhaps on another server: so load spreads again after a restart."""
+STREAM_HEARTBEAT_S = 15.0
+"""Below the half minute after which proxies drop what is silent."""
+STREAM_POLL_S = 1.0
+"""One look at the heads of all streams of a server."""
+STREAMS_PER_USER = 4
+"""On one server: a phone, a tablet, a desk and one that has not noticed yet that it is gone."""
+STREAM_SENT_KEPT = 512
+"""Ids a resume token carries: what a home gets in seventeen seconds, by far; beyond it a resume repeats, and loses
+nothing."""
+STREAM_READS = 16
+"""Pages a server reads for its streams at a time: when somebody posts whom all of them follow."""
+STREAM_SLOW_S = 10.0
+"""Whoever does not take a message for so long is told to come back."""
+
 # --- accounts -----------------------------------------------------------------------------------------------
 COPY_LIFE_S = 1.0
 """How long a server's own copy is good for, counted from before it was read; a settled change waits this long."""

@@ -20,6 +20,7 @@ from rookery_server.rpc.health import listen
 from rookery_server.rpc.identity import Identify
 from rookery_server.rpc.interceptors import Surroundings
 from rookery_server.rpc.methods import SERVICES, BadContract, Method, method_of
+from rookery_server.rpc.streams import DEFAULT_TIMES, OpenStreams, StreamTimes
 
 # gRPC core arguments: https://grpc.github.io/grpc/core/group__grpc__arg__keys.html
 OPTIONS: tuple[tuple[str, int], ...] = (
@@ -33,9 +34,9 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # A silent TCP connection held a slot for 120 s by default.
     ("grpc.server_handshake_timeout_ms", 3_000),
     ("grpc.max_connection_idle_ms", 300_000),
-    # gRPC spreads it by 10 %.  Connections end so that balancers and headless DNS spread; calls under way may finish.
+    # gRPC spreads it by 10 %.  Connections end so that balancers and headless DNS spread; calls under way may finish
+    # (how long that may take is said where the server is built: a stream's life).
     ("grpc.max_connection_age_ms", 300_000),
-    ("grpc.max_connection_age_grace_ms", 30_000),
     # Clients ping every 30 s; faster than every 20 s twice ends in GOAWAY.
     ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
@@ -83,10 +84,14 @@ class RpcServer:
         chance: random.Random,
         reflect: bool = True,
         services: Iterable[ServiceDescriptor] = SERVICES,
+        streams: StreamTimes = DEFAULT_TIMES,
     ):
         self._trusting = identify.trusting
-        on = Surroundings(metrics, identify, clock, chance)
-        self._server = grpc.aio.server(options=OPTIONS)
+        self._streams = OpenStreams(streams)
+        on = Surroundings(metrics, identify, clock, chance, self._streams)
+        # No call is older than a stream may grow: an old connection is cut only if it lingers beyond that.
+        grace = ("grpc.max_connection_age_grace_ms", round((streams.max_age_s + limits.MAX_DEADLINE_S) * 1000))
+        self._server = grpc.aio.server(options=(*OPTIONS, grace))
         names = []
         for service in services:
             handlers = {m.name: _handler(method_of(m), servicers, on) for m in service.methods}
@@ -106,7 +111,8 @@ class RpcServer:
         return port
 
     async def stop(self, grace_s: float | None) -> None:
-        """Sends GOAWAY and lets calls under way finish within `grace_s`; None ends them now."""
+        """Ends streams, sends GOAWAY and lets calls under way finish within `grace_s`; None ends them now."""
+        self._streams.drain()
         await self._server.stop(grace_s)
 
     async def wait(self) -> None:

@@ -10,16 +10,34 @@ from dataclasses import dataclass, field
 import grpc
 from google.protobuf.message import Message
 
-from rookery_server.rpc.identity import Identity
+from rookery_server.metrics import Counter
+from rookery_server.rpc.identity import ADMIN, BULK, Identity
 from rookery_server.rpc.methods import Method
+from rookery_server.services.calls import Call
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
 @dataclass(slots=True)
+class Outgoing:
+    """The messages of a stream.  It does not know its call: a cycle of the two would hold the connection's stream until
+    the collector comes by (decision 008)."""
+
+    write: Callable[[bytes], Awaitable[None]]
+    sent: Counter
+    sent_bytes: int = 0
+
+    async def send(self, message: bytes) -> None:
+        """Returns when the transport has taken it."""
+        await self.write(message)
+        self.sent.inc()
+        self.sent_bytes += len(message)
+
+
+@dataclass(slots=True)
 class Incoming:
     """`started` and `deadline` are on the injected monotonic clock, in seconds; `deadline` is the caller's own, capped.
-    `asked_s`: the time the caller gave, None when it gave none."""
+    `asked_s`: the time the caller gave, None when it gave none.  `out`: of streams."""
 
     method: Method
     raw: bytes
@@ -30,10 +48,16 @@ class Incoming:
     deadline: float = math.inf
     identity: Identity = field(default_factory=Identity)
     request: Message | None = None
+    out: Outgoing | None = None
+
+    @property
+    def streamed_bytes(self) -> int:
+        return self.out.sent_bytes if self.out is not None else 0
 
 
 Step = Callable[[Incoming], Awaitable[bytes]]
-"""Answers the serialised reply or raises; a step is built around the next one, once, when the server is built."""
+"""Answers the serialised reply (of a stream, which has been sent by then, nothing) or raises; a step is built around
+the next one, once, when the server is built."""
 
 REQUEST_ID = "x-request-id"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -43,6 +67,13 @@ def given_id(metadata: Mapping[str, str | bytes]) -> str | None:
     """The caller's own id for this call, if it can go into a log and a header as it is."""
     text = metadata.get(REQUEST_ID)
     return text if isinstance(text, str) and _SAFE_ID.fullmatch(text) else None
+
+
+def passed_down(call: Incoming, deadline: float) -> Call:
+    """What the use case is told of it."""
+    who = call.identity
+    admin = ADMIN in who.scopes and not who.user_id  # one who acts for a user sees what the user sees
+    return Call(who.user_id, deadline, BULK in who.scopes, admin)
 
 
 def attempt(metadata: Mapping[str, str | bytes]) -> int:

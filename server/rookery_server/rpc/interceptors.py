@@ -14,6 +14,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import structlog
@@ -33,9 +34,10 @@ from rookery_server.domain.errors import (
 from rookery_server.metrics import Metrics
 from rookery_server.rpc import incoming, validation
 from rookery_server.rpc.errors import DETAILS, Refusal, Refused, refusal_of
-from rookery_server.rpc.identity import ADMIN, BULK, Identify, permit, permit_subject
-from rookery_server.rpc.incoming import Incoming, Step
+from rookery_server.rpc.identity import Identify, permit, permit_subject
+from rookery_server.rpc.incoming import Incoming, Outgoing, Step
 from rookery_server.rpc.methods import Method
+from rookery_server.rpc.streams import OpenStreams
 from rookery_server.services.calls import Call
 
 Servicer = Callable[[Message, Call], Awaitable[Message | bytes]]
@@ -53,6 +55,7 @@ class Surroundings:
     identify: Identify
     clock: Clock
     chance: random.Random
+    streams: OpenStreams
 
 
 def _run(method: Method, servicer: Servicer, on: Surroundings) -> Step:
@@ -63,9 +66,7 @@ def _run(method: Method, servicer: Servicer, on: Surroundings) -> Step:
         left = call.deadline - on.clock.monotonic()
         # what goes down is less, so that an answer made at the last moment still gets back in time
         spare = max(limits.DEADLINE_SPARE_S, left * limits.DEADLINE_SPARE_SHARE)
-        who = call.identity
-        admin = ADMIN in who.scopes and not who.user_id  # one who acts for a user sees what the user sees
-        down = Call(who.user_id, call.deadline - spare, BULK in who.scopes, admin)
+        down = incoming.passed_down(call, call.deadline - spare)
         try:
             async with asyncio.timeout(left):  # a write that has begun is shielded from this by its use case
                 reply = await servicer(call.request, down)
@@ -109,11 +110,13 @@ def _keep_deadline(method: Method, next_: Step, on: Surroundings) -> Step:
     expired = on.metrics.deadline_refused("expired")
 
     async def keep_deadline(call: Incoming) -> bytes:
+        most = on.streams.times.max_age_s if method.streams else limits.MAX_DEADLINE_S
         if call.asked_s is None:
-            without.inc()
-            left = default
+            left = most if method.streams else default
+            if not method.streams:
+                without.inc()
         else:
-            left = min(call.asked_s, limits.MAX_DEADLINE_S)
+            left = min(call.asked_s, most)
         if left < least:
             (too_short if left > 0 else expired).inc()
             raise DeadlineTooShort(f"{method.name} cannot finish in the time left")
@@ -164,13 +167,14 @@ def _log(method: Method, next_: Step, on: Surroundings) -> Step:
         try:
             reply = await next_(call)
         except Refused as refused:
-            line(call, refused.refusal.code.name, refused.refusal.reason, refused.refusal.outcome, 0)
+            refusal = refused.refusal
+            line(call, refusal.code.name, refusal.reason, refusal.outcome, call.streamed_bytes)
             raise
         except asyncio.CancelledError:
-            line(call, _cancel_code(call, on), "", "unknown" if method.writes else "none", 0)
+            line(call, _cancel_code(call, on), "", "unknown" if method.writes else "none", call.streamed_bytes)
             raise
-        if method.writes or on.chance.random() < READS_LOGGED:
-            line(call, "OK", "", "ok", len(reply))
+        if method.writes or method.streams or on.chance.random() < READS_LOGGED:
+            line(call, "OK", "", "ok", len(reply) or call.streamed_bytes)
         return reply
 
     return log
@@ -193,7 +197,8 @@ def _count(method: Method, next_: Step, on: Surroundings) -> Step:
         try:
             reply = await next_(call)
             code = "OK"
-            bound.sent.inc()
+            if not method.streams:  # those are counted as they are sent
+                bound.sent.inc()
             return reply
         except Refused as refused:
             code = refused.refusal.code.name
@@ -232,26 +237,42 @@ def new_request_id(chance: random.Random) -> str:
     return f"{chance.getrandbits(64):016x}"
 
 
-def handler(method: Method, servicer: Servicer, on: Surroundings) -> grpc.RpcMethodHandler[bytes, bytes]:
-    """The handler gRPC gets: bytes in, bytes out, everything between is ours."""
-    step = _validate(method, _run(method, servicer, on), on)
-    step = _keep_deadline(method, _authenticate(method, step, on), on)
+def handler(method: Method, servicer: Any, on: Surroundings) -> grpc.RpcMethodHandler[bytes, bytes]:
+    """The handler gRPC gets: bytes in, bytes out, everything between is ours.  `servicer`: a `Servicer`, or of a method
+    that streams, a `StreamServicer`."""
+    run = on.streams.step(servicer, on.clock) if method.streams else _run(method, servicer, on)
+    step = _keep_deadline(method, _authenticate(method, _validate(method, run, on), on), on)
     step = _count(method, _log(method, _map_errors(method, step), on), on)
 
     async def enter(raw: bytes, context: incoming.Context) -> bytes:
-        metadata = dict(context.invocation_metadata() or ())
-        call = Incoming(
-            method=method,
-            raw=raw,
-            metadata=metadata,
-            request_id=incoming.given_id(metadata) or new_request_id(on.chance),
-            started=on.clock.monotonic(),
-            asked_s=context.time_remaining(),
-        )
-        structlog.contextvars.bind_contextvars(request_id=call.request_id)
+        call = _incoming(method, raw, context, on)
         try:
             return await step(call)
         except Refused as refused:
             return refuse(context, refused.refusal)
 
+    async def enter_stream(raw: bytes, context: incoming.Context) -> None:
+        call = _incoming(method, raw, context, on)
+        call.out = Outgoing(context.write, on.metrics.rpc(method.label).sent)
+        try:
+            await step(call)
+        except Refused as refused:
+            refuse(context, refused.refusal)
+
+    if method.streams:
+        return grpc.unary_stream_rpc_method_handler(enter_stream)
     return grpc.unary_unary_rpc_method_handler(enter)
+
+
+def _incoming(method: Method, raw: bytes, context: incoming.Context, on: Surroundings) -> Incoming:
+    metadata = dict(context.invocation_metadata() or ())
+    call = Incoming(
+        method=method,
+        raw=raw,
+        metadata=metadata,
+        request_id=incoming.given_id(metadata) or new_request_id(on.chance),
+        started=on.clock.monotonic(),
+        asked_s=context.time_remaining(),
+    )
+    structlog.contextvars.bind_contextvars(request_id=call.request_id)
+    return call

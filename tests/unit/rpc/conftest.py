@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +18,14 @@ from rookery_server.metrics import Metrics
 from rookery_server.rpc.app import RpcServer
 from rookery_server.rpc.identity import TrustingIdentity
 from rookery_server.rpc.methods import SERVICES, methods
+from rookery_server.rpc.streams import StreamTimes
 from rookery_server.services.calls import Call
 from tests.unit.rpc.use_cases import Fakes, fake_server
 
 Answer = Callable[[Any, Call], Awaitable[Message | bytes]]
+StreamAnswer = Callable[[Any, Call], AsyncGenerator[Message | bytes, None]]
+TIMES = StreamTimes(max_age_s=0.4, slow_s=0.3)
+"""Short, so that tests see streams grow old and their callers fall asleep."""
 
 
 class Scripted:
@@ -28,14 +33,24 @@ class Scripted:
 
     def __init__(self) -> None:
         self.script: dict[str, Answer] = {}
+        self.streams: dict[str, StreamAnswer] = {}
         self.calls: list[tuple[str, Message, Call]] = []
 
-    def __getattr__(self, name: str) -> Answer:
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("Stream"):
+            return self._stream
+
         async def serve(request: Message, call: Call) -> Message | bytes:
             self.calls.append((name, request, call))
             return await self.script[name](request, call)
 
         return serve
+
+    async def _stream(self, request: Message, call: Call) -> AsyncGenerator[Message | bytes, None]:
+        self.calls.append(("StreamHomeTimeline", request, call))
+        async with aclosing(self.streams["StreamHomeTimeline"](request, call)) as messages:
+            async for message in messages:
+                yield message
 
     def answers(self, name: str, reply: Message) -> None:
         async def answer(request: Message, call: Call) -> Message:
@@ -70,7 +85,8 @@ class Served:
     def handled(self, method: str, code: str) -> float:
         """How many calls of a method ended with a code, as a scrape would tell."""
         service = next(m.service for m in methods() if m.name == method)
-        labels = {"grpc_type": "unary", "grpc_service": service, "grpc_method": method, "grpc_code": code}
+        kind = "server_stream" if method.startswith("Stream") else "unary"
+        labels = {"grpc_type": kind, "grpc_service": service, "grpc_method": method, "grpc_code": code}
         return self.metrics.registry.get_sample_value("grpc_server_handled_total", labels) or 0.0
 
 
@@ -90,6 +106,7 @@ async def served() -> AsyncIterator[Served]:
         identify=TrustingIdentity(),
         clock=(clock := SystemClock()),
         chance=random.Random(1),
+        streams=TIMES,
     )
     target = f"127.0.0.1:{await server.start('127.0.0.1:0')}"
     async with grpc.aio.insecure_channel(target) as channel:

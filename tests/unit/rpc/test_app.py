@@ -98,6 +98,7 @@ async def test_reflection_lists_the_services_and_their_types(served: Served) -> 
     assert [m.name for m in files["rookery/v1/timelines.proto"].service[0].method] == [
         "GetUserTimeline",
         "GetHomeTimeline",
+        "StreamHomeTimeline",
     ]
 
 

@@ -32,6 +32,7 @@ EXAMPLES: tuple[e.RookeryError, ...] = (
     e.InvalidToken(e.Violation("page_token", "altered", "is not ours")),
     e.Unauthenticated("who?"),
     e.PermissionDenied("no"),
+    e.AccountInactive("gone"),
     e.NotFound(),
     e.AlreadyExists("twice"),
     e.UsernameTaken("taken"),

@@ -46,4 +46,13 @@ def test_a_method_about_oneself_must_name_its_subject() -> None:
 
 def test_what_changes_something_is_marked() -> None:
     writes = {m.name for m in methods() if m.writes}
-    assert writes == {"CreateUser", "UpdateProfile", "CreateTweet", "DeleteTweet", "Follow", "Unfollow"}
+    assert writes == {
+        *("CreateUser", "UpdateProfile", "SetProtected", "Rename", "Deactivate", "Reactivate"),
+        *("CreateTweet", "DeleteTweet"),
+        *("Follow", "Unfollow", "Block", "Unblock", "Mute", "Unmute", "ApproveFollow", "DenyFollow"),
+        *("RebuildHomeTimeline", "SuspendUser", "UnsuspendUser", "RecountUser"),
+    }
+
+
+def test_only_the_live_home_streams() -> None:
+    assert [(m.name, m.label.type) for m in methods() if m.streams] == [("StreamHomeTimeline", "server_stream")]
