@@ -13,6 +13,7 @@ from rookery_server.domain.errors import Outcome, RookeryError
 from rookery_server.domain.minting import IdMinter, WallGuard
 from rookery_server.domain.models import Tweet
 from rookery_server.metrics import Metrics
+from rookery_server.services.accounts import Accounts
 from rookery_server.services.calls import Call
 from rookery_server.services.claims import ClaimTracker
 from rookery_server.services.clock_gate import ClockGate
@@ -21,6 +22,7 @@ from rookery_server.services.home import HomeTimelines
 from rookery_server.services.hydrate import Hydration
 from rookery_server.services.leasing import WorkerIdKeeper
 from rookery_server.services.quotas import LIMITS, LocalQuotas
+from rookery_server.services.sight import Sight
 from rookery_server.services.tweets import Tweets
 from rookery_server.services.users import KnownUsers
 from rookery_server.services.writes import StartedWrites
@@ -68,9 +70,11 @@ class Server:
         self._claims = ClaimTracker(cache, store.shards, clock)
         writes, codec, users = StartedWrites(clock, mint), PlainCodec(), KnownUsers(store)
         hydration, quotas = Hydration(store, cache), LocalQuotas(clock, dict.fromkeys(LIMITS, 10**9))
-        self.tweets = Tweets(store, cache, clock, mint, codec, hydration, users, quotas, writes)
-        self.graph = Graph(store, cache, clock, mint, users, quotas, writes)
-        self.home = HomeTimelines(store, cache, clock, mint, codec, hydration, self._claims)
+        accounts = Accounts(store, cache, clock)
+        sight = Sight(store, cache, clock, accounts)
+        self.tweets = Tweets(store, cache, clock, mint, codec, hydration, sight, quotas, writes)
+        self.graph = Graph(store, cache, clock, mint, users, accounts, quotas, writes)
+        self.home = HomeTimelines(store, cache, clock, mint, codec, hydration, sight.facts, self._claims)
 
     async def run(self) -> None:
         await self._gate.measure()

@@ -11,7 +11,8 @@ from rookery_server.domain.frames import unframe
 from rookery_server.domain.limits import MAX_ROUNDS, PAGE_DEFAULT
 from rookery_server.domain.merge import Part
 from rookery_server.domain.models import Tweet
-from rookery_server.domain.rules import Hidden, hidden_from_home
+from rookery_server.domain.rules import Facts, Hidden, hidden_from_home
+from rookery_server.services.facts import FactFinder
 from rookery_server.services.hydrate import Hydration
 from rookery_server.services.reading import Reading
 
@@ -39,9 +40,15 @@ class Filling:
     """Fills one page from one reading."""
 
     def __init__(
-        self, hydration: Hydration, decode: Callable[[bytes], Tweet], clock: Clock, reading: Reading, size: int
+        self,
+        hydration: Hydration,
+        facts: FactFinder,
+        decode: Callable[[bytes], Tweet],
+        clock: Clock,
+        reading: Reading,
+        size: int,
     ):
-        self._hydration, self._decode, self._clock = hydration, decode, clock
+        self._hydration, self._facts, self._decode, self._clock = hydration, facts, decode, clock
         self._reading, self._size = reading, size
 
     async def fill(self, below: int, floor: int, until: float) -> Filled:
@@ -88,21 +95,21 @@ class Filling:
     async def _take(self, page: Filled, ids: tuple[int, ...]) -> tuple[int, ...]:
         """Considers `ids` until the page is full; returns what was not considered."""
         hydrated = await self._hydration.bodies(ids, self._reading.bypass)
+        tweets = {id_: self._decode(unframe(framed)) for id_, framed in hydrated.bodies.items() if framed}
+        found = await self._facts.gather(self._reading.viewer, tweets.values())
         for at, id_ in enumerate(ids):
             if not self._missing(page):
                 return ids[at:]
-            if id_ in hydrated.unread:
+            if id_ in hydrated.unread or not found.judges(tweets.get(id_)):
                 page.cut = True
                 return ids[at:]
-            self._judge(page, hydrated.bodies.get(id_))
+            if id_ in hydrated.bodies:  # else not readable at a quorum, so not acked: it is shown once it is there
+                self._judge(page, hydrated.bodies[id_], tweets.get(id_), found.facts)
             page.below = id_
         return ()
 
-    def _judge(self, page: Filled, framed: bytes | None) -> None:
-        if framed is None:
-            return  # not readable at a quorum, so not acked: it is shown once it is there
-        tweet = self._decode(unframe(framed)) if framed else None
-        reason = hidden_from_home(self._reading.viewer, tweet)
+    def _judge(self, page: Filled, framed: bytes, tweet: Tweet | None, facts: Facts) -> None:
+        reason = hidden_from_home(self._reading.viewer, tweet, facts, self._clock.now_ms())
         if reason is None and tweet is not None:
             page.bodies.append(framed)
             page.tweets.append(tweet)

@@ -1,46 +1,44 @@
-"""Who follows whom.  The rules are numbered in docs/protocols/edge.md.  All reads are the truth at a quorum and need
-no consistency token."""
+"""Who follows, blocks and mutes whom.  The rules are numbered in docs/protocols/edge.md.  All reads are the truth at a
+quorum and need no consistency token."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rookery_server.cache.interface import Cache
-from rookery_server.domain import events, ids
 from rookery_server.domain.clock import Clock
-from rookery_server.domain.errors import FollowLimitReached, InvalidArgument, Violation
-from rookery_server.domain.events import Event, EventKind
-from rookery_server.domain.limits import (
-    EDGE_CERTAIN_AFTER_S,
-    FOLLOWER_PAGE,
-    FOLLOWING_BASE,
-    FOLLOWING_MAX,
-    FOLLOWING_PER_FOLLOWER,
-    INNER_READS,
-    LIST_PAGE_DEFAULT,
-    LIST_PAGE_MAX,
-)
+from rookery_server.domain.errors import InvalidArgument, NotFound, Violation
+from rookery_server.domain.limits import LIST_PAGE_DEFAULT, LIST_PAGE_MAX
 from rookery_server.domain.models import Edge
-from rookery_server.domain.tokens import ConsistencyToken, PageCursor
+from rookery_server.domain.tokens import PageCursor
+from rookery_server.services.accounts import Accounts
 from rookery_server.services.batches import checked_batch, checked_id, checked_page_size
-from rookery_server.services.bounded import each
+from rookery_server.services.blocks import Blocks, BlocksPage
 from rookery_server.services.calls import Call
-from rookery_server.services.following_counts import FollowingCounts
+from rookery_server.services.edges import EdgeChanged, Edges
+from rookery_server.services.follow_requests import FollowRequests, FollowRequestsList
+from rookery_server.services.mutes import Mutes, MutesPage
+from rookery_server.services.newest_first import newest_first
 from rookery_server.services.quotas import Quota, Quotas
+from rookery_server.services.relationships import Relationship, relationships
 from rookery_server.services.tokens import edge_token
 from rookery_server.services.users import KnownUsers
 from rookery_server.services.witness import SILENT, Witness
-from rookery_server.services.writes import StartedWrites
-from rookery_server.store.interface import GraphStore, Store
+from rookery_server.services.writes import StartedWrites, unknown_from_here
+from rookery_server.store.interface import Store
 
-
-@dataclass(frozen=True, slots=True)
-class EdgeChanged:
-    """`settled`: the follower's cached relations and home list are proven to be overwritten."""
-
-    settled: bool
-    token: ConsistencyToken
+__all__ = [
+    "BlocksPage",
+    "EdgeChanged",
+    "FollowRequestsList",
+    "FollowersList",
+    "FollowingPage",
+    "Graph",
+    "MutesPage",
+    "Relationship",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +57,6 @@ class FollowersList:
     next_cursor: PageCursor | None
 
 
-@dataclass(frozen=True, slots=True)
-class Relationship:
-    """What the caller and `user_id` are to each other.  Blocks and mutes come with a later release."""
-
-    user_id: int
-    following: bool
-    followed_by: bool
-
-
 class Graph:
     def __init__(
         self,
@@ -76,89 +65,121 @@ class Graph:
         clock: Clock,
         new_id: Callable[[], int],
         users: KnownUsers,
+        accounts: Accounts,
         quotas: Quotas,
         writes: StartedWrites,
         witness: Witness = SILENT,
     ):
-        self._store, self._cache, self._clock, self._new_id = store, cache, clock, new_id
-        self._users, self._quotas, self._writes, self._witness = users, quotas, writes, witness
-        self._counts = FollowingCounts(store, clock)
+        self._store, self._cache, self._clock = store, cache, clock
+        self._users, self._accounts, self._quotas, self._writes = users, accounts, quotas, writes
+        self._edges = Edges(store, cache, clock, new_id, writes, witness)
+        self._requests = FollowRequests(store, clock, new_id, self._edges, quotas)
+        self._blocks = Blocks(store, cache, clock, new_id, self._edges, self._requests, quotas, writes, witness)
+        self._mutes = Mutes(store, cache, clock, new_id, self._edges, quotas, writes, witness)
 
     # --- changes ----------------------------------------------------------------------------------------------
+    # All raise AccountInactive for a caller whose account is not active.
 
     async def follow(self, call: Call, followee_id: int) -> EdgeChanged:
-        """Raises InvalidArgument (oneself), NotFound, FollowLimitReached, RateLimited, IdsRefused, StoreUnavailable."""
+        """A protected account is asked instead.  Raises InvalidArgument (oneself), NotFound (also for a block either
+        way), FollowLimitReached, RateLimited, IdsRefused, StoreUnavailable."""
         await self._check_pair(call, followee_id)
-        return await self._writes.run(self._follow(call, followee_id))
+        standing = (await self._accounts.require_visible(call, followee_id))[followee_id]
+        return await self._writes.run(self._follow(call, followee_id, standing.protected))
 
     async def unfollow(self, call: Call, followee_id: int) -> EdgeChanged:
-        """OK also when there was nothing to remove.  Raises InvalidArgument, NotFound, IdsRefused, StoreUnavailable."""
+        """Ends the edge, or the request.  OK also when there was nothing to end.  Raises InvalidArgument, NotFound,
+        IdsRefused, StoreUnavailable."""
         await self._check_pair(call, followee_id)
         return await self._writes.run(self._unfollow(call, followee_id))
+
+    async def block(self, call: Call, user_id: int) -> EdgeChanged:
+        """Ends edges and requests both ways; again is OK.  Raises InvalidArgument (oneself), NotFound, RateLimited,
+        IdsRefused, StoreUnavailable."""
+        await self._check_pair(call, user_id)
+        return await self._writes.run(self._blocks.block(call, user_id))
+
+    async def unblock(self, call: Call, user_id: int) -> EdgeChanged:
+        """OK also when there was nothing to lift.  Raises InvalidArgument, NotFound, IdsRefused, StoreUnavailable."""
+        await self._check_pair(call, user_id)
+        return await self._writes.run(self._blocks.unblock(call, user_id))
+
+    async def mute(self, call: Call, user_id: int, until_ms: int = 0) -> EdgeChanged:
+        """Until that time (Unix ms), 0 = for ever; again replaces the time.  Raises InvalidArgument (oneself, a time
+        that is not ahead), NotFound, RateLimited, IdsRefused, StoreUnavailable."""
+        self._mutes.check_time(until_ms)
+        await self._check_pair(call, user_id)
+        return await self._writes.run(self._mutes.mute(call, user_id, until_ms))
+
+    async def unmute(self, call: Call, user_id: int) -> EdgeChanged:
+        """OK also when there was nothing to lift.  Raises InvalidArgument, NotFound, IdsRefused, StoreUnavailable."""
+        await self._check_pair(call, user_id)
+        return await self._writes.run(self._mutes.unmute(call, user_id))
+
+    async def approve(self, call: Call, requester_id: int) -> EdgeChanged:
+        """Makes the requester a follower of the caller; OK for one who is.  Raises InvalidArgument, NotFound (no such
+        account, no open request), FollowLimitReached (the requester's), IdsRefused, StoreUnavailable."""
+        await self._check_pair(call, requester_id)
+        await self._accounts.require_visible(call, requester_id)
+        return await self._writes.run(self._requests.approve(call, requester_id))
+
+    async def deny(self, call: Call, requester_id: int) -> EdgeChanged:
+        """OK also without an open request.  Raises InvalidArgument, NotFound, IdsRefused, StoreUnavailable."""
+        await self._check_pair(call, requester_id)
+        await self._writes.run(self._requests.end(call.caller_id, requester_id))
+        return EdgeChanged(True, edge_token(requester_id, call.caller_id, self._clock.now_ms()))
 
     async def _check_pair(self, call: Call, other_id: int) -> None:
         if checked_id(other_id, "user_id") == call.caller_id:
             raise InvalidArgument(Violation("user_id", "oneself", "must be somebody else"))
-        await self._users.require(call.caller_id, other_id)
+        await self._accounts.require_active(call)
+        await self._users.require(other_id)
 
-    async def _follow(self, call: Call, followee_id: int) -> EdgeChanged:
-        edge = await self._store.edge(call.caller_id, followee_id)
+    async def _follow(self, call: Call, followee_id: int, protected: bool) -> EdgeChanged:
+        block, edge = await asyncio.gather(
+            self._edges.block_between(call.caller_id, followee_id), self._store.edge(call.caller_id, followee_id)
+        )
+        if block is not None:
+            raise NotFound("no such user")
         if edge is not None and edge.on:
-            return await self._follow_again(call, edge)
-        await check_may_follow(self._store, call.caller_id, await self._counts.of(call.caller_id))
-        await self._quotas.charge(call, Quota.FOLLOWS)
-        return await self._change(call, followee_id, edge, on=True)
+            if not self._edges.certain(edge):
+                await self._quotas.charge(call, Quota.FOLLOWS)
+            return await self._edges.again(call, edge)
+        if protected:
+            return await self._requests.ask(call, followee_id)
+        return await self._follow_anew(call, followee_id, edge)
 
-    async def _follow_again(self, call: Call, edge: Edge) -> EdgeChanged:
-        """The edge may be there and the rest of its batch late: its event behind what pages claim, its stub never set.
-        So while it is young the same edge is written again, with an event of now (E5)."""
-        if self._clock.now_ms() - edge.version_us // 1000 > EDGE_CERTAIN_AFTER_S * 1000:
-            return EdgeChanged(True, edge_token(edge.follower_id, edge.followee_id, self._clock.now_ms()))
+    async def _follow_anew(self, call: Call, followee_id: int, old: Edge | None) -> EdgeChanged:
+        await self._edges.check_cap(call.caller_id)
         await self._quotas.charge(call, Quota.FOLLOWS)
-        return await self._write(call, edge)
+        changed = await self._edges.add(call, call.caller_id, followee_id, old)
+        with unknown_from_here():
+            # Of the time when the account was protected (E18).
+            await self._requests.end(followee_id, call.caller_id)
+        return changed
 
     async def _unfollow(self, call: Call, followee_id: int) -> EdgeChanged:
+        if not await self._requests.end(followee_id, call.caller_id):
+            return await self._end_edge(call, followee_id)
+        with unknown_from_here():
+            return await self._end_edge(call, followee_id)
+
+    async def _end_edge(self, call: Call, followee_id: int) -> EdgeChanged:
         edge = await self._store.edge(call.caller_id, followee_id)
         if edge is not None and edge.on:
-            return await self._change(call, followee_id, edge, on=False)
+            return await self._edges.remove(call, edge)
         # Nothing to write, but an earlier attempt may have died between its batch and its stub (E5).
         settled = edge is None or await self._cache.stub_relations(call.caller_id, edge.version_us)
         return EdgeChanged(settled, edge_token(call.caller_id, followee_id, self._clock.now_ms()))
-
-    async def _change(self, call: Call, followee_id: int, old: Edge | None, on: bool) -> EdgeChanged:
-        follower_id = call.caller_id
-        version = ids.later_timestamp_us(self._new_id(), old.version_us if old else 0)
-        changed = await self._write(call, Edge(follower_id, followee_id, on, version))
-        self._counts.changed(follower_id, 1 if on else -1)
-        return changed
-
-    async def _write(self, call: Call, edge: Edge) -> EdgeChanged:
-        follower_id, followee_id = edge.follower_id, edge.followee_id
-        kind = EventKind.FOLLOW if edge.on else EventKind.UNFOLLOW
-        draft = Event(0, kind, follower_id, followee_id, edge.version_us)
-        event = await self._writes.attempt(call, draft, lambda event: self._store.write_edge(edge, event))
-        # Place for blocks: Follow reads both block rows again here, before its ack.
-        settled = await self._cache.stub_relations(follower_id, edge.version_us)
-        if not edge.on:
-            self._witness.removal("unfollow", settled)
-        self._cache.ring(events.shard_of(follower_id, self._store.shards), events.encode(event))
-        return EdgeChanged(settled, edge_token(follower_id, followee_id, ids.time_ms(event.id)))
 
     # --- reads ------------------------------------------------------------------------------------------------
 
     async def list_following(self, user_id: int, page_size: int, cursor: PageCursor | None = None) -> FollowingPage:
         """Newest edge first.  Cursor: `last_id` = the last followee, `floor_id` = its edge's version.
         Raises InvalidArgument, NotFound."""
-        size = checked_page_size(page_size, LIST_PAGE_DEFAULT, LIST_PAGE_MAX)
         await self._users.require(checked_id(user_id, "user_id"))
         edges = [edge for edge in await self._store.following(user_id) if edge.on]
-        edges.sort(key=_newest_first)
-        if cursor is not None:
-            last = (-cursor.floor_id, -cursor.last_id)
-            edges = [edge for edge in edges if _newest_first(edge) > last]
-        page = tuple(edges[:size])
-        more = len(edges) > size
-        return FollowingPage(page, PageCursor(page[-1].followee_id, page[-1].version_us) if more else None)
+        return FollowingPage(*newest_first(edges, lambda edge: edge.followee_id, page_size, cursor))
 
     async def list_followers(self, user_id: int, page_size: int, cursor: PageCursor | None = None) -> FollowersList:
         """Ascending by id; a short page may have a cursor.  Cursor: `last_id` = the last follower.
@@ -169,6 +190,21 @@ class Graph:
         following = None if page.next_after is None else PageCursor(page.next_after)
         return FollowersList(page.follower_ids, following)
 
+    async def list_blocks(self, call: Call, page_size: int, cursor: PageCursor | None = None) -> BlocksPage:
+        """Whom the caller blocks, newest first.  Cursor as of `list_following`.  Raises InvalidArgument."""
+        return await self._blocks.list(call, page_size, cursor)
+
+    async def list_mutes(self, call: Call, page_size: int, cursor: PageCursor | None = None) -> MutesPage:
+        """Whom the caller mutes now, newest first.  Cursor as of `list_following`.  Raises InvalidArgument."""
+        return await self._mutes.list(call, page_size, cursor)
+
+    async def list_follow_requests(
+        self, call: Call, page_size: int, cursor: PageCursor | None = None
+    ) -> FollowRequestsList:
+        """Who asks to follow the caller, ascending by id.  Cursor: `last_id` = the last requester.
+        Raises InvalidArgument."""
+        return await self._requests.list(call, page_size, cursor)
+
     async def relationship(self, call: Call, user_id: int) -> Relationship:
         """Raises InvalidArgument, NotFound."""
         await self._users.require(checked_id(user_id, "user_id"))
@@ -176,45 +212,4 @@ class Graph:
 
     async def relationships(self, call: Call, user_ids: Sequence[int]) -> dict[int, Relationship]:
         """1 to 100 ids, in the order of the request, duplicates once; with an unknown account nothing is true."""
-        wanted = checked_batch(user_ids, "user_ids")
-        outgoing = await self._store.edges(call.caller_id, wanted)
-        incoming: dict[int, Edge] = {}
-
-        async def look_back(user_id: int) -> None:
-            # The truth of an edge is in its follower's partition, so this is one read for each of the others.
-            edge = await self._store.edge(user_id, call.caller_id)
-            if edge is not None:
-                incoming[user_id] = edge
-
-        await each(wanted, INNER_READS, look_back)
-        return {id_: Relationship(id_, _on(outgoing, id_), _on(incoming, id_)) for id_ in wanted}
-
-
-async def check_may_follow(store: GraphStore, follower_id: int, following: int) -> None:
-    """Raises FollowLimitReached when one more than `following` is too many.  Followers are counted only above the
-    base, and only as far as the answer needs."""
-    if following < FOLLOWING_BASE:
-        return
-    if following >= FOLLOWING_MAX or not await _has_followers(
-        store, follower_id, at_least=(following + 1) / FOLLOWING_PER_FOLLOWER
-    ):
-        raise FollowLimitReached("follows as many accounts as it may")
-
-
-async def _has_followers(store: GraphStore, user_id: int, at_least: float) -> bool:
-    seen, after = 0, None
-    while seen < at_least:
-        page = await store.followers(user_id, after, FOLLOWER_PAGE)
-        seen += len(page.follower_ids)
-        after = page.next_after
-        if after is None:
-            break
-    return seen >= at_least
-
-
-def _newest_first(edge: Edge) -> tuple[int, int]:
-    return (-edge.version_us, -edge.followee_id)
-
-
-def _on(edges: dict[int, Edge], user_id: int) -> bool:
-    return user_id in edges and edges[user_id].on
+        return await relationships(self._store, self._clock, call, checked_batch(user_ids, "user_ids"))

@@ -28,6 +28,7 @@ from rookery_server.services.builds import Builds, Built, usable
 from rookery_server.services.calls import Call
 from rookery_server.services.claims import ClaimTracker, Snapshot
 from rookery_server.services.codec import TweetCodec
+from rookery_server.services.facts import FactFinder
 from rookery_server.services.filling import Filled, Filling
 from rookery_server.services.history import History
 from rookery_server.services.hydrate import Hydration
@@ -68,11 +69,12 @@ class HomeTimelines:
         new_id: Callable[[], int],
         codec: TweetCodec,
         hydration: Hydration,
+        facts: FactFinder,
         claims: ClaimTracker,
         witness: Witness = SILENT,
     ):
         self._store, self._cache, self._clock, self._new_id, self._codec = store, cache, clock, new_id, codec
-        self._hydration, self._claims, self._witness = hydration, claims, witness
+        self._hydration, self._facts, self._claims, self._witness = hydration, facts, claims, witness
         self._builds = Builds(store, cache, clock, new_id, claims, witness)
         self._merges = Slots(MERGES_PER_PROCESS, SLOT_WAIT_S)
 
@@ -92,7 +94,7 @@ class HomeTimelines:
         size, span = checked_page_size(page_size, PAGE_DEFAULT, PAGE_MAX), _Span.of(position)
         until = self._clock.monotonic() + call.left(self._clock) / 2
         reading = await self._open(call.caller_id, span, size, token)
-        filling = Filling(self._hydration, self._codec.decode, self._clock, reading, size)
+        filling = Filling(self._hydration, self._facts, self._codec.decode, self._clock, reading, size)
         return self._present(position, span, reading, await filling.fill(span.below, span.floor, until))
 
     # --- skeleton ---------------------------------------------------------------------------------------------

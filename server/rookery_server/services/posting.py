@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rookery_server.cache.interface import Cache
@@ -22,8 +22,8 @@ from rookery_server.services.hydrate import Hydration
 from rookery_server.services.idempotency import Repeats, checked_request_id, content_hash
 from rookery_server.services.media import check_media
 from rookery_server.services.quotas import Quota, Quotas
+from rookery_server.services.sight import Sight
 from rookery_server.services.tokens import tweet_token
-from rookery_server.services.users import KnownUsers
 from rookery_server.services.witness import SILENT, Witness
 from rookery_server.services.writes import StartedWrites
 from rookery_server.store.interface import Store, TweetRow
@@ -70,19 +70,19 @@ class Posting:
         new_id: Callable[[], int],
         codec: TweetCodec,
         hydration: Hydration,
-        users: KnownUsers,
+        sight: Sight,
         quotas: Quotas,
         writes: StartedWrites,
         witness: Witness = SILENT,
     ):
         self._store, self._cache, self._clock, self._new_id, self._codec = store, cache, clock, new_id, codec
-        self._hydration, self._users, self._quotas, self._writes = hydration, users, quotas, writes
+        self._hydration, self._sight, self._quotas, self._writes = hydration, sight, quotas, writes
         self._repeats: Repeats[Posted] = Repeats(writes, "CreateTweet", witness)
 
     async def create(self, call: Call, draft: Draft, request_id: str) -> Posted:
         plan = _planned(draft)
         key = (call.caller_id, checked_request_id(request_id)) if request_id else None
-        await self._users.require(call.caller_id)
+        await self._sight.accounts.require_active(call)
         if key is None:
             return await self._writes.run(self._post(call, plan, self._new_id(), repeat=False))
         content = plan.content_hash()
@@ -104,7 +104,7 @@ class Posting:
         return await self._write(call, row, repeat=True)
 
     async def _post(self, call: Call, plan: _Plan, tweet_id: int, repeat: bool) -> Posted:
-        reply, quoted = await self._references(plan)
+        reply, quoted = await self._references(call, plan)
         await self._quotas.charge(call, Quota.TWEETS)
         text = plan.text
         tweet = Tweet(
@@ -131,23 +131,27 @@ class Posting:
         except CacheUnavailable:
             return  # best effort: the event delivers it
 
-    async def _references(self, plan: _Plan) -> tuple[Reply | None, Reference | None]:
+    async def _references(self, call: Call, plan: _Plan) -> tuple[Reply | None, Reference | None]:
         wanted = [id_ for id_ in (plan.in_reply_to_id, plan.quoted_id) if id_]
-        hydrated = await self._hydration.bodies(wanted)
-        hydrated.raise_if_unread()
+        seen = dict(zip(wanted, await self._seen(call, wanted), strict=True)) if wanted else {}
         reply = quoted = None
         if plan.in_reply_to_id:
-            parent = self._visible(hydrated.bodies.get(plan.in_reply_to_id))
+            parent = seen[plan.in_reply_to_id]
             reply = Reply(parent.id, parent.author_id, parent.reply.root_id if parent.reply else parent.id)
         if plan.quoted_id:
-            target = self._visible(hydrated.bodies.get(plan.quoted_id))
+            target = seen[plan.quoted_id]
             quoted = Reference(target.id, target.author_id)
         return reply, quoted
 
-    def _visible(self, framed: bytes | None) -> Tweet:
-        if not framed:
+    async def _seen(self, call: Call, wanted: Sequence[int]) -> list[Tweet]:
+        """These tweets, all of which the caller may see (R12)."""
+        hydrated = await self._hydration.bodies(wanted)
+        hydrated.raise_if_unread()
+        found = [framed for framed in map(hydrated.bodies.get, wanted) if framed]
+        tweets = [self._codec.decode(unframe(framed)) for framed in found]
+        if len(tweets) < len(wanted) or not all(await self._sight.visible(call, tweets)):
             raise NotFound("the answered or quoted tweet does not exist")
-        return self._codec.decode(unframe(framed))
+        return tweets
 
 
 def _planned(draft: Draft) -> _Plan:

@@ -11,7 +11,6 @@ from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import NotFound, PermissionDenied
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.frames import unframe
-from rookery_server.domain.rules import Viewer, hidden_anywhere
 from rookery_server.domain.tokens import ConsistencyToken
 from rookery_server.services.batches import checked_batch, checked_id
 from rookery_server.services.calls import Call
@@ -19,8 +18,8 @@ from rookery_server.services.codec import TweetCodec
 from rookery_server.services.hydrate import Hydration
 from rookery_server.services.posting import Draft, Posted, Posting
 from rookery_server.services.quotas import Quotas
+from rookery_server.services.sight import Sight
 from rookery_server.services.tokens import named_tweets, tweet_token
-from rookery_server.services.users import KnownUsers
 from rookery_server.services.witness import SILENT, Witness
 from rookery_server.services.writes import StartedWrites
 from rookery_server.store.interface import Store, TweetRow
@@ -45,31 +44,35 @@ class Tweets:
         new_id: Callable[[], int],
         codec: TweetCodec,
         hydration: Hydration,
-        users: KnownUsers,
+        sight: Sight,
         quotas: Quotas,
         writes: StartedWrites,
         witness: Witness = SILENT,
     ):
         self._store, self._cache, self._clock, self._new_id, self._codec = store, cache, clock, new_id, codec
-        self._hydration, self._writes, self._witness = hydration, writes, witness
-        self._posting = Posting(store, cache, clock, new_id, codec, hydration, users, quotas, writes, witness)
+        self._hydration, self._sight, self._writes, self._witness = hydration, sight, writes, witness
+        self._posting = Posting(store, cache, clock, new_id, codec, hydration, sight, quotas, writes, witness)
 
     async def create(self, call: Call, draft: Draft, request_id: str = "") -> Posted:
         """Posts as the caller.  Durable, and its delivery with it, when this returns.
 
         With a request id, the same content gives the same tweet for 24 h.  Raises InvalidText, InvalidArgument,
-        NotFound (the answered or quoted tweet, the author), RequestIdReused, RateLimited, IdsRefused,
-        StoreUnavailable.
+        NotFound (the answered or quoted tweet does not exist or is hidden from the author), AccountInactive,
+        RequestIdReused, RateLimited, IdsRefused, StoreUnavailable.
         """
         return await self._posting.create(call, draft, request_id)
 
     async def delete(self, call: Call, tweet_id: int) -> Removed:
-        """Takes a tweet of the caller's away; again is OK.  Raises NotFound, PermissionDenied, StoreUnavailable."""
+        """Takes a tweet of the caller's away; again is OK.  Raises NotFound, PermissionDenied (somebody else's),
+        AccountInactive, StoreUnavailable."""
         checked_id(tweet_id)
+        await self._sight.accounts.require_active(call)
         row = (await self._store.get_tweets([tweet_id])).get(tweet_id)
         if row is None or (not row.body and row.author_id != call.caller_id):
             raise NotFound("no such tweet")
         if row.author_id != call.caller_id:
+            if not (await self._sight.visible(call, [self._codec.decode(row.body)]))[0]:
+                raise NotFound("no such tweet")
             raise PermissionDenied("somebody else's tweet")
         return await self._writes.run(self._remove(call, row))
 
@@ -112,11 +115,7 @@ class Tweets:
         wanted = checked_batch(tweet_ids)
         hydrated = await self._hydration.bodies(wanted, named_tweets(token))
         hydrated.raise_if_unread()
-        viewer = Viewer(call.caller_id)
-        return {id_: self._visible(viewer, hydrated.bodies.get(id_)) for id_ in wanted}
-
-    def _visible(self, viewer: Viewer, framed: bytes | None) -> bytes | None:
-        if not framed:
-            return None
-        body = unframe(framed)
-        return None if hidden_anywhere(viewer, self._codec.decode(body)) else body
+        bodies = [unframe(framed) if framed else None for framed in map(hydrated.bodies.get, wanted)]
+        tweets = [self._codec.decode(body) if body else None for body in bodies]
+        visible = await self._sight.visible(call, tweets, token)
+        return {id_: body if shown else None for id_, body, shown in zip(wanted, bodies, visible, strict=True)}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import StoreUnavailable
 from rookery_server.domain.frames import frame
 from rookery_server.domain.limits import MAX_ROUNDS, PAGE_DEFAULT, PAGE_MAX, WATERMARK_LAG_MS
 from rookery_server.domain.models import Tweet
 from rookery_server.domain.rules import Hidden, Viewer, hidden_anywhere
-from rookery_server.domain.tokens import PageCursor
+from rookery_server.domain.tokens import ConsistencyToken, PageCursor
 from rookery_server.services.batches import checked_id, checked_page_size
 from rookery_server.services.calls import Call
 from rookery_server.services.codec import TweetCodec
+from rookery_server.services.facts import FactFinder, Found
 from rookery_server.services.pages import PageInfo, PageSource, TimelinePage
+from rookery_server.services.sight import Sight
 from rookery_server.services.users import KnownUsers
 from rookery_server.store.interface import Store, TweetRow
 
@@ -20,17 +24,28 @@ from rookery_server.store.interface import Store, TweetRow
 class _Profile:
     """One page being filled.  `last_id`: the last row considered, shown or not."""
 
-    def __init__(self, codec: TweetCodec, viewer: Viewer, exclude_replies: bool):
-        self._codec, self._viewer, self._exclude_replies = codec, viewer, exclude_replies
+    def __init__(self, codec: TweetCodec, facts: FactFinder, viewer: Viewer, exclude_replies: bool):
+        self._codec, self._facts, self._viewer, self._exclude_replies = codec, facts, viewer, exclude_replies
         self.bodies: list[bytes] = []
         self.tweets: list[Tweet] = []
         self.hidden = 0
         self.last_id: int | None = None
 
-    def consider(self, row: TweetRow) -> None:
+    async def take(self, rows: Sequence[TweetRow], size: int) -> int:
+        """Considers `rows` until the page has `size` tweets; how many were considered.  Raises StoreUnavailable."""
+        tweets = [self._codec.decode(row.body) if row.body else None for row in rows]
+        found = await self._facts.gather(self._viewer, tweets)
+        for at, (row, tweet) in enumerate(zip(rows, tweets, strict=True)):
+            if len(self.bodies) == size:
+                return at
+            if not found.judges(tweet):
+                raise StoreUnavailable
+            self._consider(row, tweet, found)
+        return len(rows)
+
+    def _consider(self, row: TweetRow, tweet: Tweet | None, found: Found) -> None:
         self.last_id = row.tweet_id
-        tweet = self._codec.decode(row.body) if row.body else None
-        reason = hidden_anywhere(self._viewer, tweet)
+        reason = hidden_anywhere(self._viewer, tweet, found.facts)
         self.hidden += reason not in (None, Hidden.DELETED)
         if reason is not None or tweet is None or self._is_excluded(tweet):
             return
@@ -43,20 +58,28 @@ class _Profile:
 
 
 class UserTimelines:
-    def __init__(self, store: Store, clock: Clock, codec: TweetCodec, users: KnownUsers):
-        self._store, self._clock, self._codec, self._users = store, clock, codec, users
+    def __init__(self, store: Store, clock: Clock, codec: TweetCodec, users: KnownUsers, sight: Sight):
+        self._store, self._clock, self._codec, self._users, self._sight = store, clock, codec, users, sight
 
     async def page(
-        self, call: Call, user_id: int, page_size: int, cursor: PageCursor | None = None, exclude_replies: bool = False
+        self,
+        call: Call,
+        user_id: int,
+        page_size: int,
+        cursor: PageCursor | None = None,
+        exclude_replies: bool = False,
+        token: ConsistencyToken | None = None,
     ) -> TimelinePage:
         """An author's tweets, newest first.  `exclude_replies` leaves replies to other accounts out.
-        Always the truth at a quorum, so no consistency token is needed.  A short page may have a cursor.
-        Raises InvalidArgument, NotFound, StoreUnavailable."""
+        Rows are always the truth at a quorum; a consistency token matters for the caller's relations only.  A short
+        page may have a cursor.  Raises InvalidArgument, NotFound (also for an account that is hidden from the caller),
+        StoreUnavailable."""
         size = checked_page_size(page_size, PAGE_DEFAULT, PAGE_MAX)
         await self._users.require(checked_id(user_id, "user_id"))
         until = self._clock.monotonic() + call.left(self._clock) / 2
         complete_through_ms = self._clock.now_ms() - WATERMARK_LAG_MS
-        profile = _Profile(self._codec, Viewer(call.caller_id), exclude_replies)
+        viewer = await self._sight.onto_profile(call, user_id, token)
+        profile = _Profile(self._codec, self._sight.facts, viewer, exclude_replies)
         profile.last_id = cursor.last_id if cursor else None
         end = await self._fill(profile, user_id, size, until)
         next_cursor = None if end or profile.last_id is None else PageCursor(profile.last_id)
@@ -76,10 +99,9 @@ class UserTimelines:
             if round_ and self._clock.monotonic() >= until:
                 return False
             read = await self._store.user_tweets(user_id, profile.last_id, size)
-            for at, row in enumerate(read.rows, 1):
-                profile.consider(row)
-                if len(profile.bodies) == size:
-                    return read.end and at == len(read.rows)
+            taken = await profile.take(read.rows, size)
+            if len(profile.bodies) == size:
+                return read.end and taken == len(read.rows)
             if read.end:
                 return True
             if not read.rows:

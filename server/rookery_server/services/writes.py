@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from rookery_server.domain import ids
 from rookery_server.domain.clock import Clock
-from rookery_server.domain.errors import Outcome, StoreUnavailable
+from rookery_server.domain.errors import Outcome, StoreUnavailable, Unavailable
 from rookery_server.domain.events import Event
 from rookery_server.domain.limits import ATTEMPT_LIFE_MS, MIN_WRITE_LEFT_S, STARTED_WRITE_S
 from rookery_server.services.calls import Call
 
 T = TypeVar("T")
+
+
+@contextmanager
+def unknown_from_here() -> Iterator[None]:
+    """Of a change in several steps, after the first was written: whatever fails now leaves its outcome unknown, also a
+    mere read, which would say that nothing happened."""
+    try:
+        yield
+    except Unavailable as error:
+        raise StoreUnavailable(outcome=Outcome.UNKNOWN) from error
 
 
 class StartedWrites:

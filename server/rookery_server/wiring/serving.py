@@ -30,6 +30,7 @@ from rookery_server.services.home import HomeTimelines
 from rookery_server.services.hydrate import Hydration
 from rookery_server.services.leasing import WorkerIdKeeper
 from rookery_server.services.quotas import LIMITS, LocalQuotas, Quota, Quotas
+from rookery_server.services.sight import Sight
 from rookery_server.services.tweets import Tweets
 from rookery_server.services.user_timeline import UserTimelines
 from rookery_server.services.users import KnownUsers, Users
@@ -103,13 +104,14 @@ class ServerProcess:
         hydration, users = Hydration(store, cache, seen), KnownUsers(store)
         accounts = Accounts(store, cache, clock, seen)
         changes = AccountChanges(store, cache, clock, mint, writes, seen)
+        sight = Sight(store, cache, clock, accounts)
         shards = [leases.shard_name(shard) for shard in range(store.shards)]
         return UseCases(
             users=Users(store, clock, mint, users, accounts, changes, quotas, writes, seen),
-            tweets=Tweets(store, cache, clock, mint, codec, hydration, users, quotas, writes, seen),
-            graph=Graph(store, cache, clock, mint, users, quotas, writes, seen),
-            user_timelines=UserTimelines(store, clock, codec, users),
-            home=HomeTimelines(store, cache, clock, mint, codec, hydration, self._claims, seen),
+            tweets=Tweets(store, cache, clock, mint, codec, hydration, sight, quotas, writes, seen),
+            graph=Graph(store, cache, clock, mint, users, accounts, quotas, writes, seen),
+            user_timelines=UserTimelines(store, clock, codec, users, sight),
+            home=HomeTimelines(store, cache, clock, mint, codec, hydration, sight.facts, self._claims, seen),
             admin=Admin(store, cache, clock, WorkerSettings().reader, shards, leases.WORKER_IDS),
         )
 

@@ -26,6 +26,7 @@ from rookery_server.services.home import HomeTimelines
 from rookery_server.services.hydrate import Hydration
 from rookery_server.services.pages import PageSource, TimelinePage
 from rookery_server.services.quotas import LocalQuotas
+from rookery_server.services.sight import Sight
 from rookery_server.services.tweets import Draft, Posted, Tweets
 from rookery_server.services.user_timeline import UserTimelines
 from rookery_server.services.users import KnownUsers, Users
@@ -49,12 +50,13 @@ class Server:
         writes, hydration = StartedWrites(time, self.mint), Hydration(store, cache)
         self.claims = ClaimTracker(cache, SHARDS, time)
         self.accounts = Accounts(store, cache, time)
+        sight = Sight(store, cache, time, self.accounts)
         self.changes = AccountChanges(store, cache, time, self.mint, writes, sleep=time.sleep)
         self.users = Users(store, time, self.mint, known, self.accounts, self.changes, quotas, writes)
-        self.tweets = Tweets(store, cache, time, self.mint, codec, hydration, known, quotas, writes)
-        self.graph = Graph(store, cache, time, self.mint, known, quotas, writes)
-        self.home = HomeTimelines(store, cache, time, self.mint, codec, hydration, self.claims)
-        self.profiles = UserTimelines(store, time, codec, known)
+        self.tweets = Tweets(store, cache, time, self.mint, codec, hydration, sight, quotas, writes)
+        self.graph = Graph(store, cache, time, self.mint, known, self.accounts, quotas, writes)
+        self.home = HomeTimelines(store, cache, time, self.mint, codec, hydration, sight.facts, self.claims)
+        self.profiles = UserTimelines(store, time, codec, known, sight)
         self.admin = Admin(store, cache, time, "fanout", [f"shard/{n}" for n in range(SHARDS)], [])
 
     def mint(self) -> int:

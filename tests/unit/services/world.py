@@ -19,6 +19,7 @@ from rookery_server.services.home import HomeTimelines
 from rookery_server.services.hydrate import Hydration
 from rookery_server.services.pages import TimelinePage
 from rookery_server.services.quotas import LocalQuotas
+from rookery_server.services.sight import Sight
 from rookery_server.services.tweets import Draft, Posted, Tweets
 from rookery_server.services.user_timeline import UserTimelines
 from rookery_server.services.users import KnownUsers, Users
@@ -75,12 +76,13 @@ class World:
         self.claims = ClaimTracker(cache, store.shards, self.clock)
         quotas = LocalQuotas(self.clock)
         self.accounts = Accounts(store, cache, self.clock)
+        sight = Sight(store, cache, self.clock, self.accounts)
         self.changes = AccountChanges(store, cache, self.clock, self.mint, writes, sleep=self.clock.sleep)
         self.users = Users(store, self.clock, self.mint, known, self.accounts, self.changes, quotas, writes)
-        self.tweets = Tweets(store, cache, self.clock, self.mint, codec, hydration, known, quotas, writes)
-        self.graph = Graph(store, cache, self.clock, self.mint, known, quotas, writes)
-        self.home = HomeTimelines(store, cache, self.clock, self.mint, codec, hydration, self.claims)
-        self.profiles = UserTimelines(store, self.clock, codec, known)
+        self.tweets = Tweets(store, cache, self.clock, self.mint, codec, hydration, sight, quotas, writes)
+        self.graph = Graph(store, cache, self.clock, self.mint, known, self.accounts, quotas, writes)
+        self.home = HomeTimelines(store, cache, self.clock, self.mint, codec, hydration, sight.facts, self.claims)
+        self.profiles = UserTimelines(store, self.clock, codec, known, sight)
 
     # --- what people do ---------------------------------------------------------------------------------------
 
