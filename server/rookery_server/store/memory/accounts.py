@@ -47,6 +47,21 @@ class AccountsRole(Role):
             raise NotFound("no such user")
         return user
 
+    async def replace_user(self, user: User, expected_etag: str) -> User:
+        def change() -> User | None:
+            stored = self._world.users.get(user.id)
+            if stored is not None and stored.etag == expected_etag:
+                stored = self._world.users[user.id] = replace(user, create_time_ms=stored.create_time_ms)
+            return stored
+
+        stands = await self._compare_and_set("replace_user", change)
+        if stands is None:
+            raise NotFound("no such user")
+        return stands
+
+    async def settled_user(self, user_id: int) -> User | None:
+        return await self._compare_and_set("settled_user", lambda: self._world.users.get(user_id))
+
     async def claim_request(self, caller: int, request_id: str, content_hash: bytes, result_id: int) -> RequestClaim:
         def claim() -> RequestClaim:
             now, key = self._now_ms(), (caller, request_id)

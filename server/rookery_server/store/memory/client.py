@@ -6,10 +6,12 @@ from rookery_server.store.memory.accounts import AccountsRole
 from rookery_server.store.memory.graph import GraphRole
 from rookery_server.store.memory.leases import LeasesRole
 from rookery_server.store.memory.outbox import OutboxRole
+from rookery_server.store.memory.relations import RelationsRole
+from rookery_server.store.memory.tallies import TalliesRole
 from rookery_server.store.memory.tweets import TweetsRole
 
 
-class MemoryStore(AccountsRole, TweetsRole, GraphRole, OutboxRole, LeasesRole):
+class MemoryStore(AccountsRole, TweetsRole, GraphRole, RelationsRole, TalliesRole, OutboxRole, LeasesRole):
     """`store.interface.Store`."""
 
     async def close(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rookery_server.domain.events import Event
-from rookery_server.domain.limits import REMOVED_EDGE_LIFE_S
 from rookery_server.domain.models import Edge
 from rookery_server.store.interface import FollowersPage
 from rookery_server.store.memory.cells import Cell, Mutation, Span
@@ -29,6 +28,11 @@ class GraphRole(Role):
     async def repair_mirror(self, edge: Edge) -> None:
         await self._batch("repair_mirror", [self._mirror(edge, self._cell(edge))])
 
+    async def cut_edge(self, edge: Edge) -> None:
+        cell = self._cell(edge)
+        truth = Mutation("following", edge.follower_id, edge.followee_id, cell)
+        await self._batch("cut_edge", [truth, self._mirror(edge, cell)])
+
     async def following(self, follower_id: int) -> tuple[Edge, ...]:
         rows = await self._rows("following", "following", follower_id)
         return tuple(Edge(follower_id, id_, cell.value, cell.timestamp_us) for id_, cell in rows.items())
@@ -39,7 +43,7 @@ class GraphRole(Role):
         return FollowersPage(live, max(rows) if len(rows) == limit else None)
 
     def _cell(self, edge: Edge) -> Cell:
-        return Cell(edge.on, edge.version_us, None if edge.on else self._now_ms() + REMOVED_EDGE_LIFE_S * 1000)
+        return self._state(edge.on, edge.version_us)
 
     def _mirror(self, edge: Edge, cell: Cell) -> Mutation:
         return Mutation("followers", edge.followee_id, edge.follower_id, cell)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rookery_server.domain import events, ids
+from rookery_server.domain.events import Event
 from rookery_server.store.interface import DeadLetter, OutboxRow, Progress, WindowPrint
 from rookery_server.store.memory.cells import Span
 from rookery_server.store.memory.role import Role
@@ -18,6 +19,9 @@ class OutboxRole(Role):
     @property
     def shards(self) -> int:
         return self._world.shards
+
+    async def append(self, event: Event) -> None:
+        await self._batch("append", [self._event(event)])
 
     async def read(self, shard: int, since_ms: int, until_ms: int) -> tuple[OutboxRow, ...]:
         if since_ms >= until_ms:

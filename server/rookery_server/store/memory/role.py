@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rookery_server.domain import events
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import Outcome, StoreUnavailable
 from rookery_server.domain.events import Event
 from rookery_server.domain.ids import write_timestamp_us
+from rookery_server.domain.limits import REMOVED_EDGE_LIFE_S
 from rookery_server.store.memory.cells import EVERYTHING, Cell, Mutation, Span
 from rookery_server.store.memory.hooks import Commit, StoreHooks
 
@@ -57,6 +58,16 @@ class Role:
         await self._hooks.after(operation)
         return rows
 
+    async def _partitions(
+        self, operation: str, table: str, partitions: Iterable[Hashable]
+    ) -> dict[Hashable, dict[int, Cell]]:
+        """All rows of each, in order."""
+        await self._hooks.before(operation)
+        now_ms, rows = self._now_ms(), self._world.tables[table].rows
+        found = {one: rows(self._hooks.asked(operation), one, EVERYTHING, now_ms) for one in partitions}
+        await self._hooks.after(operation)
+        return found
+
     async def _batch(self, operation: str, mutations: Sequence[Mutation]) -> None:
         """All of it in the end or nothing at all, but each statement on each replica at its own time."""
         await self._hooks.before(operation)
@@ -84,6 +95,11 @@ class Role:
         for mutation, done in zip(mutations, now, strict=True):
             for replica in {0, 1, 2} - set(done):
                 self._hooks.later(functools.partial(self._world.apply, replica, mutation))
+
+    def _state(self, on: bool, version_us: int, value: Any = None) -> Cell:
+        """A row that says on or off (or `value`); what is off lives 8 days."""
+        expires_ms = None if on else self._now_ms() + REMOVED_EDGE_LIFE_S * 1000
+        return Cell(on if value is None else value, version_us, expires_ms)
 
     def _event(self, event: Event) -> Mutation:
         shard = events.shard_of(event.subject, self._world.shards)

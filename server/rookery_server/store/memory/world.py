@@ -2,7 +2,7 @@
 
 What is exact: write timestamps and their ties, expiry, logged batches that end whole but are not isolated (each
 statement may show at its own time), quorum reads that repair what they read, compare-and-set tables, unknown outcomes.
-What is left out because no contract shows it: partition buckets, follower shards, tombstone collection.
+What is left out because no contract shows it: how partitions are cut, tombstone collection.
 """
 
 from __future__ import annotations
@@ -10,13 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rookery_server.domain.clock import Clock, SystemClock
+from rookery_server.domain.fanout import AuthorTier
 from rookery_server.domain.models import User
 from rookery_server.store.interface import DeadLetter, Lease, NameClaim, WindowPrint
 from rookery_server.store.memory.cells import Mutation, Table
 from rookery_server.store.memory.client import MemoryStore
 from rookery_server.store.memory.hooks import REPLICAS, StoreHooks
 
-BATCHED = ("tweets", "user_tweets", "following", "followers", "outbox")
+BATCHED = (
+    "tweets",
+    "user_tweets",
+    "following",
+    "followers",
+    "blocks",
+    "blocked_by",
+    "mutes",
+    "follow_requests",
+    "counts",
+    "outbox",
+)
 SHARDS = 16
 """As a keyspace of a small installation."""
 
@@ -50,6 +62,7 @@ class MemoryStoreWorld:
         self.tables = {name: Table(REPLICAS) for name in BATCHED}
         # Compare-and-set tables are linearizable, so one copy says all there is to say.
         self.users: dict[int, User] = {}
+        self.tiers: dict[int, AuthorTier] = {}
         self.names: dict[str, NameClaim] = {}
         self.requests: dict[tuple[int, str], SavedRequest] = {}
         self.leases: dict[str, Lease] = {}
