@@ -14,7 +14,7 @@ from rookery_server.services.calls import Call
 from rookery_server.services.quotas import LocalQuotas
 from rookery_server.services.users import KnownUsers, Users
 from rookery_server.services.writes import StartedWrites
-from rookery_server.store.interface import Store
+from rookery_server.store.interface import NameClaim, Store
 from tests.unit.services.clocks import Mint, TestClock
 from tests.unit.services.simple_cache import SimpleCache
 from tests.unit.services.simple_store import SimpleStore
@@ -52,6 +52,8 @@ class AccountWorld:
         user_id = self.mint()
         user = User(user_id, name or f"u{user_id % 10**9}", Profile(), self.clock.now_ms(), "1")
         self.store.users[user_id] = user
+        if name:
+            self.store.names[name.lower()] = NameClaim(user_id, b"", self.clock.now_ms())
         return user_id
 
     async def work(self) -> None:
