@@ -1,0 +1,264 @@
+"""Whose page goes next, and by what tier: rules D6 and D20 of docs/protocols/delivery.md."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from rookery_server.domain import ids
+from rookery_server.domain.events import Event, EventKind
+from rookery_server.domain.fanout import AuthorTier, Crossing, Thresholds
+from rookery_server.workers.settings import WorkerSettings
+from rookery_server.workers.turns import Turns
+from tests.unit.workers.world import World, spin, value
+
+AT_ONCE = 4
+AUTHOR = 30
+
+
+class Stage:
+    """Pages that end one by one, in the order they began, when told."""
+
+    def __init__(self) -> None:
+        self.turns, self.begun = Turns(AT_ONCE), list[str]()
+        self._running: list[asyncio.Event] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def page(self, name: str, *, first: bool) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._page(name, first))
+        self.tasks.append(task)
+        return task
+
+    async def _page(self, name: str, first: bool) -> None:
+        async with self.turns.turn(first=first):
+            self.begun.append(name)
+            over = asyncio.Event()
+            self._running.append(over)
+            await over.wait()
+
+    async def end_one(self) -> None:
+        self._running.pop(0).set()
+        await spin()
+
+    async def large(self, pages: int) -> None:
+        for _ in range(pages):
+            await self.page("large", first=False)
+
+    async def run_out(self) -> None:
+        while self._running:
+            await self.end_one()
+        await asyncio.gather(*(task for task in self.tasks if not task.cancelled()))
+
+
+async def test_delivery_D6_a_small_author_waits_for_no_more_than_the_pages_in_hand() -> None:
+    stage = Stage()
+    crowd = [asyncio.create_task(stage.large(pages=20)) for _ in range(50)]
+    await spin()
+    for _ in range(200):
+        small = stage.page("small", first=True)
+        await spin()
+        before = len(stage.begun)
+        ended = 0
+        while "small" not in stage.begun[before:]:
+            await stage.end_one()
+            ended += 1
+        assert ended <= AT_ONCE
+        stage.begun.clear()
+        while not small.done():
+            await stage.end_one()
+    await stage.run_out()
+    await asyncio.gather(*crowd)
+
+
+async def test_delivery_D6_a_crowd_of_small_authors_does_not_stop_a_large_one() -> None:
+    stage = Stage()
+    for _ in range(AT_ONCE):
+        stage.page("busy", first=True)
+    large = asyncio.create_task(stage.large(pages=10))
+    for _ in range(200):
+        stage.page("small", first=True)
+    await spin()
+    while not large.done():
+        await stage.end_one()
+    large_at = [at for at, name in enumerate(stage.begun) if name == "large"]
+    assert len(large_at) == 10
+    # An event has one page at a time, so at the worst it waits for its own last one and then for its turn.
+    assert all(later - earlier <= 2 * AT_ONCE + 1 for earlier, later in itertools.pairwise(large_at))
+    await stage.run_out()
+
+
+async def test_delivery_D6_never_more_pages_than_that_and_never_a_turn_lost() -> None:
+    stage = Stage()
+    waiting = [stage.page("page", first=number % 2 == 0) for number in range(40)]
+    await spin()
+    assert len(stage.begun) == AT_ONCE
+    for task in waiting[5:30:3]:
+        task.cancel()
+    granted = waiting[AT_ONCE + 1]
+    await stage.end_one()
+    granted.cancel()
+    await asyncio.gather(*waiting[5:30:3], granted, return_exceptions=True)
+    while stage._running:
+        await stage.end_one()
+    assert all(task.done() for task in waiting)
+    for _ in range(AT_ONCE):
+        stage.page("after", first=False)
+    await spin()
+    assert stage.begun.count("after") == AT_ONCE
+    await stage.run_out()
+
+
+async def test_delivery_D6_a_turn_granted_to_whoever_is_cancelled_that_moment_goes_on() -> None:
+    stage = Stage()
+    for _ in range(AT_ONCE):
+        stage.page("busy", first=True)
+    unlucky = stage.page("unlucky", first=True)
+    stage.page("next", first=True)
+    await spin()
+    stage._running.pop(0).set()
+    await asyncio.sleep(0)  # its turn is given back and granted to the unlucky one, who has not run yet
+    unlucky.cancel()
+    await spin()
+    assert "unlucky" not in stage.begun
+    assert stage.begun[-1] == "next"
+    await asyncio.gather(unlucky, return_exceptions=True)
+    stage.tasks.remove(unlucky)
+    await stage.run_out()
+
+
+async def test_delivery_D6_what_is_placed_again_waits_behind_first_pages() -> None:
+    world = World(WorkerSettings(follower_page=1, pages_at_once=1))
+    for follower in range(100, 140):
+        world.follow(follower, AUTHOR)
+        world.cache.build(follower)
+    world.follow(1, 31)
+    world.cache.build(1)
+    await world.start()
+    first = world.post(AUTHOR, repeat=True)
+    small = world.post(31)
+    await world.time.advance(1.1)
+    order = [id_ for what, id_, _ in world.cache.calls if what == "deliver"]
+    assert order.count(first) == 40
+    assert order.index(small) <= 2
+    await world.close()
+
+
+# --- tiers --------------------------------------------------------------------------------------------------------
+
+QUICK = Crossing(
+    announce_s=60, merge_s=600, rebuild_after_s=300, relations_life_s=10, directory_s=1, directory_max_age_s=20
+)
+SETTINGS = WorkerSettings(follower_page=3, thresholds=Thresholds(broad_from=5), crossing=QUICK)
+
+
+def stage_of(followers: int) -> World:
+    world = World(SETTINGS)
+    for follower in range(1, followers + 1):
+        world.follow(follower, AUTHOR)
+        world.cache.build(follower)
+    world.cache.build(AUTHOR)
+    world.cache.node(AUTHOR).held.lists[f"u{AUTHOR}"] = []
+    return world
+
+
+def author_list(world: World) -> list[int]:
+    return world.cache.node(AUTHOR).held.lists[f"u{AUTHOR}"]
+
+
+@pytest.mark.parametrize(("followers", "tier"), [(4, "push"), (5, "broad")])
+async def test_delivery_D20_the_time_to_the_last_delivery_by_tier(followers: int, tier: str) -> None:
+    world = stage_of(followers)
+    worker = await world.start()
+    world.post(AUTHOR)
+    await world.time.advance(1.1)
+    assert value(worker.metrics, "rookery_fanout_completion_seconds_count", tier=tier) == 1
+    await world.close()
+
+
+async def test_delivery_D20_a_pull_authors_post_goes_into_the_authors_lists_alone() -> None:
+    world = stage_of(7)
+    world.truth.tier_rows[AUTHOR] = AuthorTier(AUTHOR, True, world.time.now_ms() - 1)
+    worker = await world.start()
+    tweet = world.post(AUTHOR)
+    await world.time.advance(1.1)
+    assert author_list(world) == world.cache.home(AUTHOR) == [tweet]
+    assert [world.cache.home(follower) for follower in range(1, 8)] == [[]] * 7
+    assert value(worker.metrics, "rookery_fanout_completion_seconds_count", tier="pull") == 1
+    assert value(worker.metrics, "rookery_outbox_events_total", kind="post", outcome="applied") == 1
+    await world.close()
+
+
+async def test_delivery_D20_announced_to_pull_what_was_posted_before_the_switch_is_delivered() -> None:
+    world = stage_of(2)
+    await world.start()
+    switch_ms = world.time.now_ms() + 10_000
+    world.truth.tier_rows[AUTHOR] = AuthorTier(AUTHOR, True, switch_ms)
+    await world.time.advance(9.9)
+    before = world.post(AUTHOR, row=False)
+    await world.time.advance(0.2)
+    after = world.post(AUTHOR)
+    await world.time.advance(10)
+    world.commit_tweet(AUTHOR, before)
+    await world.time.advance(8)
+    assert ids.time_ms(before) < switch_ms < ids.time_ms(after)
+    assert world.cache.home(1) == [before], "by the time of its id, however late it is applied"
+    assert author_list(world) == [after, before]
+    await world.close()
+
+
+async def test_delivery_D20_a_repeat_of_an_old_tweet_is_decided_as_the_tweet_was() -> None:
+    world = stage_of(1)
+    world.truth.tier_rows[AUTHOR] = AuthorTier(AUTHOR, True, world.time.now_ms() + 5_000)
+    await world.start()
+    tweet = world.post(AUTHOR, event=False)
+    await world.time.advance(20)
+    world.commit(Event(world.mint(), EventKind.POST, AUTHOR, tweet, ids.write_timestamp_us(tweet), repeat=True))
+    await world.time.advance(2)
+    assert world.cache.home(1) == [tweet]
+    await world.close()
+
+
+async def test_delivery_D20_on_the_way_back_everything_is_delivered_from_the_announcement_on() -> None:
+    world = stage_of(1)
+    world.truth.tier_rows[AUTHOR] = AuthorTier(AUTHOR, False, world.time.now_ms() + 600_000)
+    await world.start()
+    tweet = world.post(AUTHOR)
+    await world.time.advance(1.1)
+    assert world.cache.home(1) == [tweet]
+    await world.close()
+
+
+async def test_delivery_D20_a_directory_that_is_too_old_leaves_posts_open() -> None:
+    world = stage_of(1)
+    worker = await world.start()
+
+    async def hook(what: str) -> None:
+        if what == "tiers":
+            await asyncio.Event().wait()
+
+    world.truth.hook = hook
+    await world.time.advance(25)
+    tweet = world.post(AUTHOR)
+    await world.time.advance(10)
+    assert world.cache.home(1) == author_list(world) == []
+    assert world.claim(AUTHOR) < ids.time_ms(tweet)
+    world.truth.hook = None
+    await worker.read_tiers()
+    await world.time.advance(8)
+    assert world.cache.home(1) == [tweet]
+    await world.close()
+
+
+async def test_delivery_D20_tiers_are_known_before_the_first_post_is_applied() -> None:
+    world = World(replace(SETTINGS, crossing=replace(QUICK, directory_s=15)))
+    world.follow(1, AUTHOR)
+    world.cache.build(1)
+    world.truth.tier_rows[AUTHOR] = AuthorTier(AUTHOR, True, 0)
+    await world.start()
+    world.post(AUTHOR, ring=True)
+    await spin()
+    assert world.cache.home(1) == []
+    await world.close()
