@@ -20,7 +20,9 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rookery_server.domain import live_cursors
 from rookery_server.domain.errors import InvalidToken, Violation
+from rookery_server.domain.live_cursors import LiveCursor
 
 SECRET_BYTES = 32
 """A key shorter than the hash's output would be the weakest part (RFC 2104, section 3)."""
@@ -29,7 +31,8 @@ MAX_KEY_ID = 255
 _VERSION = 1
 _MAC_BYTES = 16
 _HEADER = struct.Struct(">BBB")
-_MAX_CHARS = 512  # three times the longest token there is: a bound on the work, not on the format
+_MAX_CHARS = 512  # three times the longest token but those of streams: a bound on the work, not on the format
+_MAX_LIVE_CHARS = 8192  # 512 ids of up to nine bytes, and room
 _MAX_IDS = 8  # of a consistency token: a write touches two accounts and a tweet
 
 
@@ -75,12 +78,13 @@ class Scope:
 ANY_READ = Scope("", 0)
 """Of consistency tokens: whoever holds one may give it to any read, also on behalf of somebody else."""
 
-Value = PageCursor | NewerCursor | ConsistencyToken
+Value = PageCursor | NewerCursor | LiveCursor | ConsistencyToken
 
-_PAGE_PURPOSE, _NEWER_PURPOSE, _CONSISTENCY_PURPOSE = 1, 2, 3
+_PAGE_PURPOSE, _NEWER_PURPOSE, _CONSISTENCY_PURPOSE, _LIVE_PURPOSE = 1, 2, 3, 4
 _PURPOSES: dict[type[Value], int] = {
     PageCursor: _PAGE_PURPOSE,
     NewerCursor: _NEWER_PURPOSE,
+    LiveCursor: _LIVE_PURPOSE,
     ConsistencyToken: _CONSISTENCY_PURPOSE,
 }
 _PAGE = struct.Struct(">qqq")
@@ -132,6 +136,10 @@ class TokenSigner:
         """Raises InvalidToken."""
         return NewerCursor(*_NEWER.unpack(self._payload(_NEWER_PURPOSE, token, scope, field)))
 
+    def live_cursor(self, token: str, scope: Scope, field: str = "resume_token") -> LiveCursor:
+        """Raises InvalidToken."""
+        return live_cursors.unpack(self._payload(_LIVE_PURPOSE, token, scope, field))
+
     def consistency(self, token: str, field: str = "consistency_token") -> ConsistencyToken:
         """Raises InvalidToken."""
         payload = self._payload(_CONSISTENCY_PURPOSE, token, ANY_READ, field)
@@ -143,7 +151,7 @@ class TokenSigner:
     def _payload(self, purpose: int, token: str, scope: Scope, field: str) -> bytes:
         """What was signed.  Its layout needs no doubt: only we could have written it."""
         refused = InvalidToken(Violation(field, "token", "is not a token for this request"))
-        raw = _bytes(token)
+        raw = _bytes(token, _MAX_LIVE_CHARS if purpose == _LIVE_PURPOSE else _MAX_CHARS)
         if raw is None or len(raw) < _HEADER.size + _MAC_BYTES:
             raise refused
         signed, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
@@ -171,10 +179,10 @@ def _text(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
 
 
-def _bytes(token: str) -> bytes | None:
+def _bytes(token: str, most: int) -> bytes | None:
     """None for anything but the one spelling of these bytes: the decoder alone skips foreign characters and ignores
     the last bits."""
-    if len(token) > _MAX_CHARS or not token.isascii():
+    if len(token) > most or not token.isascii():
         return None
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
@@ -189,6 +197,8 @@ def _pack(value: Value) -> bytes:
             return _PAGE.pack(last_id, floor_id, position_hint)
         case NewerCursor(newest_id, complete_through_ms):
             return _NEWER.pack(newest_id, complete_through_ms)
+        case LiveCursor():
+            return live_cursors.pack(value)
         case ConsistencyToken(kind, ids, event_ms):
             name = kind.encode("ascii")
             if len(ids) > _MAX_IDS or len(name) > 32:
