@@ -11,6 +11,9 @@ FOLLOWER_SHARD = 0
 FOLLOWER_SHARDS = (FOLLOWER_SHARD,)
 """Every shard an account's followers can be in.  One, until accounts spread: the mirror and its readers go by this."""
 
+BLOCKER_SHARD = 0
+"""Where whoever blocks an account stands in `blocked_by`: everybody in one partition, so that one query tells them."""
+
 DAY_MS = 86_400_000
 
 

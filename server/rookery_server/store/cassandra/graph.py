@@ -9,7 +9,9 @@ from rookery_server.domain.events import Event
 from rookery_server.domain.models import Edge
 from rookery_server.store.cassandra import buckets
 from rookery_server.store.cassandra.outbox import OutboxTables
-from rookery_server.store.cassandra.statements import read, write
+from rookery_server.store.cassandra.session import Values
+from rookery_server.store.cassandra.statements import Statement, read, write
+from rookery_server.store.cassandra.states import ON, state_and_life
 from rookery_server.store.interface import FollowersPage
 
 EDGE_GET = read("edge_get", "SELECT state, version FROM following WHERE follower_id = ? AND followee_id = ?")
@@ -33,44 +35,40 @@ FOLLOWERS_PUT = write(
 )
 STATEMENTS = (EDGE_GET, FOLLOWING_PAGE, FOLLOWERS_PAGE, FOLLOWING_PUT, FOLLOWERS_PUT)
 
-_OFF, _ON = 0, 1
-_FOR_EVER = 0  # CQL: a TTL of 0 is none
-
 
 class GraphTables(OutboxTables):
     async def edge(self, follower_id: int, followee_id: int) -> Edge | None:
         rows = await self._session.execute(EDGE_GET, (follower_id, followee_id))
-        return Edge(follower_id, followee_id, rows[0][0] == _ON, rows[0][1]) if rows else None
+        return Edge(follower_id, followee_id, rows[0][0] == ON, rows[0][1]) if rows else None
 
     async def edges(self, follower_id: int, followee_ids: Sequence[int]) -> dict[int, Edge]:
         unique = list(dict.fromkeys(followee_ids))
         answers = await self._session.execute_many(EDGE_GET, [(follower_id, followee) for followee in unique])
         return {
-            followee: Edge(follower_id, followee, rows[0][0] == _ON, rows[0][1])
+            followee: Edge(follower_id, followee, rows[0][0] == ON, rows[0][1])
             for followee, rows in zip(unique, answers, strict=True)
             if rows
         }
 
     async def write_edge(self, edge: Edge, event: Event) -> None:
-        state, life = _state_and_life(edge)
         shard = buckets.FOLLOWER_SHARD
-        truth = (edge.follower_id, edge.followee_id, shard, state, edge.version_us, edge.version_us, life)
-        mirror = (edge.followee_id, shard, edge.follower_id, state, edge.version_us, edge.version_us, life)
-        writes = ((FOLLOWING_PUT, truth), (FOLLOWERS_PUT, mirror), self.outbox_put(event))
+        writes = (_truth(edge, shard), _mirror(edge, shard), self.outbox_put(event))
         await self._session.batch("edge_batch", writes)
 
     async def repair_mirror(self, edge: Edge) -> None:
-        state, life = _state_and_life(edge)
         for shard in buckets.FOLLOWER_SHARDS:
-            mirror = (edge.followee_id, shard, edge.follower_id, state, edge.version_us, edge.version_us, life)
-            await self._session.execute(FOLLOWERS_PUT, mirror)
+            await self._session.execute(*_mirror(edge, shard))
+
+    async def cut_edge(self, edge: Edge) -> None:
+        mirrors = [_mirror(edge, shard) for shard in buckets.FOLLOWER_SHARDS]
+        await self._session.batch("cut_batch", (_truth(edge, buckets.FOLLOWER_SHARD), *mirrors))
 
     async def following(self, follower_id: int) -> tuple[Edge, ...]:
         edges: list[Edge] = []
         after = -1
         while True:
             rows = await self._session.execute(FOLLOWING_PAGE, (follower_id, after, limits.FOLLOWER_PAGE))
-            edges.extend(Edge(follower_id, followee, state == _ON, version) for followee, state, version in rows)
+            edges.extend(Edge(follower_id, followee, state == ON, version) for followee, state, version in rows)
             if len(rows) < limits.FOLLOWER_PAGE:
                 return tuple(edges)
             after = rows[-1][0]
@@ -80,10 +78,20 @@ class GraphTables(OutboxTables):
         answers = await self._session.execute_many(
             FOLLOWERS_PAGE, [(followee_id, shard, above, limit) for shard in buckets.FOLLOWER_SHARDS]
         )
-        removed = {follower for rows in answers for follower, state in rows if state != _ON}
+        removed = {follower for rows in answers for follower, state in rows if state != ON}
         ids, next_after = buckets.merge_shards([[row[0] for row in rows] for rows in answers], limit)
         return FollowersPage(tuple(id_ for id_ in ids if id_ not in removed) if removed else ids, next_after)
 
 
-def _state_and_life(edge: Edge) -> tuple[int, int]:
-    return (_ON, _FOR_EVER) if edge.on else (_OFF, limits.REMOVED_EDGE_LIFE_S)
+def _truth(edge: Edge, shard: int) -> tuple[Statement, Values]:
+    state, life = state_and_life(edge.on)
+    return FOLLOWING_PUT, (
+        edge.follower_id, edge.followee_id, shard, state, edge.version_us, edge.version_us, life,
+    )  # fmt: skip
+
+
+def _mirror(edge: Edge, shard: int) -> tuple[Statement, Values]:
+    state, life = state_and_life(edge.on)
+    return FOLLOWERS_PUT, (
+        edge.followee_id, shard, edge.follower_id, state, edge.version_us, edge.version_us, life,
+    )  # fmt: skip

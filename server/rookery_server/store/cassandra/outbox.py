@@ -77,6 +77,9 @@ class OutboxTables:
             shard, window_of(event.id), event.id, encode(event), ids.write_timestamp_us(event.id),
         )  # fmt: skip
 
+    async def append(self, event: Event) -> None:
+        await self._session.execute(*self.outbox_put(event))
+
     async def read(self, shard: int, since_ms: int, until_ms: int) -> tuple[OutboxRow, ...]:
         if since_ms >= until_ms:
             return ()

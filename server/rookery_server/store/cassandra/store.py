@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 
 from rookery_server.domain.clock import Clock
 from rookery_server.metrics import Metrics
-from rookery_server.store.cassandra import clocks, graph, leases, migrations, outbox, requests, tweets, users
+from rookery_server.store.cassandra import (
+    clocks,
+    counts,
+    graph,
+    leases,
+    migrations,
+    outbox,
+    relations,
+    requests,
+    tiers,
+    tweets,
+    users,
+)
 from rookery_server.store.cassandra.session import CassandraSession, SessionHook
 from rookery_server.store.cassandra.settings import CassandraSettings
 
@@ -15,7 +27,7 @@ if TYPE_CHECKING:
 
 STATEMENTS = (
     *users.STATEMENTS, *requests.STATEMENTS, *tweets.STATEMENTS, *graph.STATEMENTS, *outbox.STATEMENTS,
-    *leases.STATEMENTS, *clocks.STATEMENTS,
+    *leases.STATEMENTS, *clocks.STATEMENTS, *relations.STATEMENTS, *counts.STATEMENTS, *tiers.STATEMENTS,
 )  # fmt: skip
 
 
@@ -24,6 +36,9 @@ class CassandraStore(
     requests.RequestTable,
     tweets.TweetTables,
     graph.GraphTables,
+    relations.RelationTables,
+    tiers.TierTable,
+    counts.CountTables,
     leases.LeaseTable,
     clocks.Clocks,
 ):

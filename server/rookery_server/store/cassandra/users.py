@@ -8,8 +8,8 @@ from typing import Any
 from rookery_server.domain.errors import NotFound, Outcome, StoreUnavailable
 from rookery_server.domain.models import Profile, User, UserState
 from rookery_server.store.cassandra.lwt import insert_once, read_row, settle
-from rookery_server.store.cassandra.session import CassandraSession
-from rookery_server.store.cassandra.statements import compare_and_set, read, read_serial
+from rookery_server.store.cassandra.session import CassandraSession, Values
+from rookery_server.store.cassandra.statements import Statement, compare_and_set, read, read_serial
 from rookery_server.store.interface import NameClaim
 
 NAME_CLAIM = compare_and_set(
@@ -44,8 +44,14 @@ PROFILE_UPDATE = compare_and_set(
     "profile_update",
     "UPDATE users SET display_name = ?, bio = ?, location = ?, url = ?, etag = ? WHERE user_id = ? IF etag = ?",
 )
+USER_REPLACE = compare_and_set(
+    "user_replace",
+    "UPDATE users SET username = ?, display_name = ?, bio = ?, location = ?, url = ?, protected = ?, state = ?,"
+    " etag = ? WHERE user_id = ? IF etag = ?",
+)
 STATEMENTS = (
     NAME_CLAIM, NAME_TAKE_OVER, NAME_FIND, NAME_AT_SERIAL, USER_CREATE, USER_GET, USER_AT_SERIAL, PROFILE_UPDATE,
+    USER_REPLACE,
 )  # fmt: skip
 
 
@@ -96,8 +102,24 @@ class UserTables:
 
     async def update_profile(self, user_id: int, profile: Profile, expected_etag: str, etag: str) -> User:
         edit = (profile.display_name, profile.bio, profile.location, profile.url, etag, user_id, expected_etag)
+        return await self._edit(PROFILE_UPDATE, edit, user_id)
+
+    async def replace_user(self, user: User, expected_etag: str) -> User:
+        profile = user.profile
+        values = (
+            user.username, profile.display_name, profile.bio, profile.location, profile.url,
+            user.protected, int(user.state), user.etag, user.id, expected_etag,
+        )  # fmt: skip
+        return await self._edit(USER_REPLACE, values, user.id)
+
+    async def settled_user(self, user_id: int) -> User | None:
+        row = await read_row(self._session, USER_AT_SERIAL, (user_id,))
+        return None if row is None else _user(row)
+
+    async def _edit(self, statement: Statement, values: Values, user_id: int) -> User:
+        """The row that stands after it, whatever became of it.  Raises NotFound."""
         try:
-            await self._session.compare_and_set(PROFILE_UPDATE, edit)
+            await self._session.compare_and_set(statement, values)
             standing = await read_row(self._session, USER_AT_SERIAL, (user_id,))
         except StoreUnavailable as lost:
             if lost.outcome is Outcome.NONE:

@@ -13,7 +13,16 @@ from rookery_server.store.cassandra.statements import Profile, Statement, write
 from tests.support import cql
 
 TABLES = {name: cql.table(text) for name, text in schema_files.tables().items()}
-COMPARE_AND_SET = {"users", "usernames", "requests", "leases", "outbox_progress", "settings", "schema_version"}
+COMPARE_AND_SET = {
+    "users",
+    "usernames",
+    "requests",
+    "leases",
+    "outbox_progress",
+    "settings",
+    "schema_version",
+    "author_tiers",
+}
 OURS = tuple(s for s in (*store.STATEMENTS, *migrations.STATEMENTS) if "system" not in s.cql)
 
 
