@@ -161,7 +161,7 @@ class Tiers(_Section):
     announce_s: Seconds = _CROSSING.announce_s
     merge_s: Seconds = _CROSSING.merge_s
     rebuild_after_s: Seconds = _CROSSING.rebuild_after_s
-    relations_life_s: Annotated[int, Field(gt=0)] = limits.RELATIONS_LIFE_S
+    relations_life_s: Seconds = limits.RELATIONS_LIFE_S
     """Of a viewer's relations in the cache, which name the authors to merge."""
     directory_s: Seconds = _CROSSING.directory_s
     directory_max_age_s: Seconds = _CROSSING.directory_max_age_s

@@ -61,6 +61,7 @@ def redis_cache(settings: config.Settings, clock: Clock, metrics: Metrics) -> Re
         timeout_s=of.timeout_s,
         connect_timeout_s=of.connect_timeout_s,
         queue=of.window,
+        relations_life_s=settings.tiers.relations_life_s,
     )
     return RedisCache(told, clock, metrics, random.Random())
 
@@ -73,6 +74,15 @@ def worker_settings(settings: config.Settings) -> WorkerSettings:
         pages_at_once=of.pages_at_once,
         open_events_max=of.open_events,
         audit_ages_s=settings.outbox.audit_ages_s,
+        thresholds=settings.tiers.thresholds,
+        crossing=settings.tiers.crossing,
+        lease_renew_s=of.lease_renew_s,
+        lease_free_after_s=of.lease_free_after_s,
+        late_print_after_s=of.late_print_after_s,
+        recounts_at_once=of.recounts_at_once,
+        count_after_s=of.count_after_s,
+        count_within_s=of.count_within_s,
+        drain_s=of.drain_s,
     )
 
 

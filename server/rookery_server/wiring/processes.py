@@ -28,7 +28,6 @@ from rookery_server.wiring import adapters
 from rookery_server.wiring.serving import Listening, ServerProcess
 from rookery_server.wiring.working import WorkerProcess
 from rookery_server.workers.runner import Worker
-from rookery_server.workers.settings import WorkerSettings
 
 log = structlog.get_logger()
 
@@ -121,7 +120,8 @@ async def work(settings: config.Settings) -> None:
 async def serve_in_memory(settings: config.Settings) -> None:
     """`rookery serve --store memory`: server and worker in one process, nothing kept when it ends."""
     clock, metrics, of = SystemClock(), new_metrics(), settings.serve
-    truth, copies = MemoryStoreWorld(clock, settings.outbox.shards), MemoryCacheWorld(clock)
+    truth = MemoryStoreWorld(clock, settings.outbox.shards)
+    copies = MemoryCacheWorld(clock, relations_life_s=settings.tiers.relations_life_s)
     listening = Listening(address=f"{of.host}:{of.port}", health=f"{of.side_host}:{of.health_port}")
     server = ServerProcess(
         truth.client(),
@@ -133,7 +133,9 @@ async def serve_in_memory(settings: config.Settings) -> None:
         adapters.owner_name(),
         listening,
     )
-    worker = Worker(truth.client(), copies.client(), clock, WorkerSettings(), adapters.owner_name(), metrics)
+    worker = Worker(
+        truth.client(), copies.client(), clock, adapters.worker_settings(settings), adapters.owner_name(), metrics
+    )
     port, health = await server.start()
     working = asyncio.create_task(worker.run())
     log.info("serving from memory: nothing is kept", port=port, health_port=health)

@@ -88,3 +88,61 @@ async def test_a_shard_taken_again_while_its_position_was_being_read_is_worked(w
     slow.set()
     await asyncio.gather(first, second)
     assert worker.shards == {2}
+
+
+async def test_delivery_D21_a_node_that_refuses_does_not_have_everything_applied_again_each_second(
+    world: World,
+) -> None:
+    world.follow(1, AUTHOR)
+    world.cache.build(1)
+    worker = await world.start()
+    await world.time.advance(10)
+    world.cache.node(1).refusing = True
+    for _ in range(20):
+        world.post(AUTHOR)
+    await world.time.advance(120)
+    again = value(worker.metrics, "rookery_outbox_events_total", kind="post", outcome="reapplied")
+    assert 20 * 8 <= again <= 20 * 14, "after 1, 2, 4, 8 s and then every 15"
+    assert world.time.now_ms() - world.claim(AUTHOR) > 120_000
+    world.cache.node(1).refusing = False
+    await world.time.advance(18)
+    assert len(world.cache.home(1)) == 20
+    assert world.time.now_ms() - world.claim(AUTHOR) < 8_000
+
+
+async def test_delivery_D21_after_one_that_helped_the_next_comes_at_once(world: World) -> None:
+    await world.start()
+    await world.time.advance(10)
+    for _ in range(4):
+        world.cache.node(1).cut()
+        await world.time.advance(5)
+        assert world.time.now_ms() - world.claim(AUTHOR) < 8_000
+
+
+async def test_delivery_D15_what_does_not_end_in_time_is_left_to_a_successor() -> None:
+    world = World(WorkerSettings(drain_s=5))
+    try:
+        world.follow(1, AUTHOR)
+        world.cache.build(1)
+        worker = await world.start()
+
+        async def hook(what: str) -> None:
+            if what == "deliver":
+                await asyncio.Event().wait()
+
+        world.cache.hook = hook
+        tweet = world.post(AUTHOR)
+        await world.time.advance(2)
+        leaving = asyncio.create_task(worker.drain())
+        await world.time.advance(4)
+        assert not leaving.done()
+        await world.time.advance(2)
+        await leaving
+        assert worker.shards == frozenset()
+        world.cache.hook = None
+        await world.start("b")
+        await world.time.advance(25)
+        assert world.cache.home(1) == [tweet]
+        assert world.claim(AUTHOR) > ids.time_ms(tweet)
+    finally:
+        await world.close()
