@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from rookery.v1 import admin_pb2 as pb
+from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import InvalidArgument, Violation
+from rookery_server.domain.fanout import Tier
 from rookery_server.rpc import convert
+from rookery_server.rpc.paging import Tokens
+from rookery_server.rpc.users import own_account
+from rookery_server.services.account_changes import AccountChanged
 from rookery_server.services.admin import Admin, Lease, Marks, ShardStatus
+from rookery_server.services.audience import Audience, TierStanding
 from rookery_server.services.calls import Call
+from rookery_server.services.moderation import Moderation
+from rookery_server.services.tokens import user_token
 
 
 class AdminServicer:
-    def __init__(self, admin: Admin):
-        self._admin = admin
+    def __init__(self, admin: Admin, moderation: Moderation, audience: Audience, tokens: Tokens, clock: Clock):
+        self._admin, self._moderation, self._audience = admin, moderation, audience
+        self._tokens, self._clock = tokens, clock
 
     async def GetOutboxStatus(self, request: pb.GetOutboxStatusRequest, call: Call) -> pb.GetOutboxStatusResponse:
         if request.days < 0:
@@ -40,6 +49,47 @@ class AdminServicer:
             nodes=[_node(node, marks) for node, marks in sorted(status.nodes.items())],
             claim=convert.maybe_timestamp(status.claim_ms),
         )
+
+    async def ListAuthorTiers(self, request: pb.ListAuthorTiersRequest, call: Call) -> pb.ListAuthorTiersResponse:
+        return pb.ListAuthorTiersResponse(
+            tiers=[author_tier(of) for of in await self._audience.tiers(tuple(request.author_ids))]
+        )
+
+    async def SuspendUser(self, request: pb.SuspendUserRequest, call: Call) -> pb.SuspendUserResponse:
+        changed = await self._moderation.suspend(call, request.user_id)
+        return pb.SuspendUserResponse(
+            user=own_account(changed), settled=changed.settled, consistency_token=self._token(changed)
+        )
+
+    async def UnsuspendUser(self, request: pb.UnsuspendUserRequest, call: Call) -> pb.UnsuspendUserResponse:
+        changed = await self._moderation.unsuspend(call, request.user_id)
+        return pb.UnsuspendUserResponse(
+            user=own_account(changed), settled=changed.settled, consistency_token=self._token(changed)
+        )
+
+    async def RecountUser(self, request: pb.RecountUserRequest, call: Call) -> pb.RecountUserResponse:
+        return pb.RecountUserResponse(counts=convert.user_counts(await self._audience.recount(request.user_id)))
+
+    def _token(self, changed: AccountChanged) -> str:
+        return self._tokens.of_write(user_token(changed.user.id, self._clock.now_ms()))
+
+
+_TIERS = {
+    Tier.PUSH: pb.DELIVERY_TIER_PUSH,
+    Tier.BROAD: pb.DELIVERY_TIER_BROAD,
+    Tier.PULL: pb.DELIVERY_TIER_PULL,
+}
+
+
+def author_tier(of: TierStanding) -> pb.AuthorTier:
+    return pb.AuthorTier(
+        author_id=of.author_id,
+        tier=_TIERS[of.tier],
+        followers=of.followers,
+        merged=of.merged,
+        delivered=of.delivered,
+        switch_time=convert.maybe_timestamp(of.switch_ms),
+    )
 
 
 def _lease(of: Lease) -> pb.Lease:

@@ -13,8 +13,10 @@ from rookery_server.rpc.timelines import TimelineServicer
 from rookery_server.rpc.tweets import TweetServicer
 from rookery_server.rpc.users import UserServicer
 from rookery_server.services.admin import Admin
+from rookery_server.services.audience import Audience
 from rookery_server.services.graph import Graph
 from rookery_server.services.home import HomeTimelines
+from rookery_server.services.moderation import Moderation
 from rookery_server.services.tweets import Tweets
 from rookery_server.services.user_timeline import UserTimelines
 from rookery_server.services.users import Users
@@ -30,6 +32,8 @@ class UseCases:
     user_timelines: UserTimelines
     home: HomeTimelines
     admin: Admin
+    moderation: Moderation
+    audience: Audience
 
 
 def servicers(use_cases: UseCases, signer: TokenSigner, clock: Clock) -> dict[str, object]:
@@ -40,5 +44,5 @@ def servicers(use_cases: UseCases, signer: TokenSigner, clock: Clock) -> dict[st
         "rookery.v1.TweetService": TweetServicer(of.tweets, tokens),
         "rookery.v1.GraphService": GraphServicer(of.graph, of.users, tokens),
         "rookery.v1.TimelineService": TimelineServicer(of.user_timelines, of.home, of.users, tokens),
-        "rookery.v1.AdminService": AdminServicer(of.admin),
+        "rookery.v1.AdminService": AdminServicer(of.admin, of.moderation, of.audience, tokens, clock),
     }

@@ -11,6 +11,7 @@ import grpc
 from rookery_server.cache.interface import Cache
 from rookery_server.domain import leases
 from rookery_server.domain.clock import Clock
+from rookery_server.domain.fanout import WITH_PULL, Thresholds
 from rookery_server.domain.minting import IdMinter, WallGuard
 from rookery_server.domain.tokens import TokenSigner
 from rookery_server.metrics import Metrics
@@ -23,12 +24,14 @@ from rookery_server.rpc.servicers import UseCases, servicers
 from rookery_server.services.account_changes import AccountChanges
 from rookery_server.services.accounts import Accounts
 from rookery_server.services.admin import Admin
+from rookery_server.services.audience import Audience
 from rookery_server.services.claims import ClaimTracker
 from rookery_server.services.clock_gate import ClockGate
 from rookery_server.services.graph import Graph
 from rookery_server.services.home import HomeTimelines
 from rookery_server.services.hydrate import Hydration
 from rookery_server.services.leasing import WorkerIdKeeper
+from rookery_server.services.moderation import Moderation
 from rookery_server.services.quotas import LIMITS, LocalQuotas, Quota, Quotas
 from rookery_server.services.sight import Sight
 from rookery_server.services.tweets import Tweets
@@ -68,7 +71,9 @@ class ServerProcess:
         owner: str,
         listening: Listening,
         quotas: Mapping[Quota, int] = LIMITS,
+        thresholds: Thresholds = WITH_PULL,
     ):
+        self._thresholds = thresholds
         self._store, self._clock, self._listening, self._metrics = store, clock, listening, metrics
         guard = WallGuard(clock)
         self._gate = ClockGate(store, guard, seen=metrics.ids_clock_offset().set)
@@ -113,6 +118,8 @@ class ServerProcess:
             user_timelines=UserTimelines(store, clock, codec, users, sight),
             home=HomeTimelines(store, cache, clock, mint, codec, hydration, sight.facts, self._claims, seen),
             admin=Admin(store, cache, clock, WorkerSettings().reader, shards, leases.WORKER_IDS),
+            moderation=Moderation(changes),
+            audience=Audience(store, clock, self._thresholds),
         )
 
     async def start(self) -> tuple[int, int]:

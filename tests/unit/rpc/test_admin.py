@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import grpc
 import pytest
 
 from rookery.v1 import admin_pb2 as pb
-from rookery.v1 import admin_pb2_grpc
+from rookery.v1 import admin_pb2_grpc, users_pb2
 from rookery_server.cache.interface import Link, Marks
+from rookery_server.domain.fanout import Tier
+from rookery_server.domain.models import Profile, User, UserState
+from rookery_server.services.account_changes import AccountChanged
 from rookery_server.services.admin import OutboxStatus, ShardStatus, WatermarksStatus
+from rookery_server.services.audience import TierStanding
+from rookery_server.services.user_counts import Counts
 from rookery_server.store.interface import DeadLetter, Lease
 from tests.unit.rpc.use_cases import Fakes, given
 
@@ -58,3 +65,32 @@ async def test_watermarks(fakes: Fakes, stub: admin_pb2_grpc.AdminServiceAsyncSt
     ]
     assert (down.node, down.reachable, down.known) == ("n2", False, False)
     assert not reply.HasField("claim")
+
+
+async def test_what_moderators_do(fakes: Fakes, stub: admin_pb2_grpc.AdminServiceAsyncStub) -> None:
+    away = User(5, "ada", Profile(), 1_700_000_000_000, "e2", state=UserState.SUSPENDED)
+    fakes.moderation.suspend.return_value = AccountChanged(away, settled=True)
+    suspended = await stub.SuspendUser(pb.SuspendUserRequest(user_id=5))
+    assert given(fakes.moderation.suspend)[1:] == (5,)
+    assert (suspended.settled, suspended.user.state) == (True, users_pb2.USER_STATE_SUSPENDED)
+    assert fakes.signer.consistency(suspended.consistency_token).ids == (5,)
+    gone = replace(away, state=UserState.DEACTIVATED)
+    fakes.moderation.unsuspend.return_value = AccountChanged(gone, settled=False)
+    lifted = await stub.UnsuspendUser(pb.UnsuspendUserRequest(user_id=5))
+    assert (lifted.settled, lifted.user.state) == (False, users_pb2.USER_STATE_DEACTIVATED)
+
+
+async def test_audiences(fakes: Fakes, stub: admin_pb2_grpc.AdminServiceAsyncStub) -> None:
+    fakes.audience.tiers.return_value = (
+        TierStanding(1, Tier.PULL, 2_000_000, merged=True, delivered=False, switch_ms=1_700_000_000_000),
+        TierStanding(2, Tier.PUSH, None, merged=False, delivered=True),
+    )
+    big, small = (await stub.ListAuthorTiers(pb.ListAuthorTiersRequest(author_ids=[1, 2]))).tiers
+    assert given(fakes.audience.tiers) == ((1, 2),)
+    assert (big.tier, big.followers, big.merged, big.delivered) == (pb.DELIVERY_TIER_PULL, 2_000_000, True, False)
+    assert big.switch_time.ToMilliseconds() == 1_700_000_000_000
+    assert (small.tier, small.delivered) == (pb.DELIVERY_TIER_PUSH, True)
+    assert not any(small.HasField(name) for name in ("followers", "switch_time"))
+    fakes.audience.recount.return_value = Counts(3, 2, 1)
+    counts = (await stub.RecountUser(pb.RecountUserRequest(user_id=5))).counts
+    assert (counts.followers, counts.following, counts.tweets) == (3, 2, 1)

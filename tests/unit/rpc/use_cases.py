@@ -19,8 +19,10 @@ from rookery_server.rpc.identity import TrustingIdentity
 from rookery_server.rpc.methods import methods
 from rookery_server.rpc.servicers import UseCases, servicers
 from rookery_server.services.admin import Admin
+from rookery_server.services.audience import Audience
 from rookery_server.services.graph import Graph
 from rookery_server.services.home import HomeTimelines
+from rookery_server.services.moderation import Moderation
 from rookery_server.services.tweets import Tweets
 from rookery_server.services.user_timeline import UserTimelines
 from rookery_server.services.users import Users
@@ -42,6 +44,8 @@ class Fakes:
     user_timelines: Any = field(default_factory=lambda: scripted(UserTimelines))
     home: Any = field(default_factory=lambda: scripted(HomeTimelines))
     admin: Any = field(default_factory=lambda: scripted(Admin))
+    moderation: Any = field(default_factory=lambda: scripted(Moderation))
+    audience: Any = field(default_factory=lambda: scripted(Audience))
     signer: TokenSigner = field(default_factory=lambda: TokenSigner({1: b"k" * 32}, signing=1))
     channel: grpc.aio.Channel = field(init=False)
 
@@ -52,7 +56,10 @@ class Fakes:
 @asynccontextmanager
 async def fake_server() -> AsyncIterator[Fakes]:
     fakes = Fakes()
-    cases = UseCases(fakes.users, fakes.tweets, fakes.graph, fakes.user_timelines, fakes.home, fakes.admin)
+    cases = UseCases(
+        fakes.users, fakes.tweets, fakes.graph, fakes.user_timelines, fakes.home, fakes.admin, fakes.moderation,
+        fakes.audience,
+    )  # fmt: skip
     clock = SystemClock()
     server = RpcServer(
         servicers(cases, fakes.signer, clock),
