@@ -243,11 +243,11 @@ async def test_relationships_look_both_ways(world: World) -> None:
     await world.follow(carol, alice)
     found = await world.graph.relationships(world.call(alice), [carol, bob, 77])
     assert list(found.values()) == [
-        Relationship(carol, False, True),
-        Relationship(bob, True, True),
-        Relationship(77, False, False),
+        Relationship(carol, followed_by=True),
+        Relationship(bob, following=True, followed_by=True),
+        Relationship(77),
     ]
     await world.unfollow(alice, bob)
-    assert await world.graph.relationship(world.call(alice), bob) == Relationship(bob, False, True)
+    assert await world.graph.relationship(world.call(alice), bob) == Relationship(bob, followed_by=True)
     with pytest.raises(NotFound):
         await world.graph.relationship(world.call(alice), 77)
