@@ -15,7 +15,7 @@ from rookery_server.domain import events, ids, limits
 from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.fanout import AuthorTier
-from rookery_server.domain.models import Block, Edge, FollowRequest, Mute, Profile, User
+from rookery_server.domain.models import Block, Edge, FollowRequest, Mute, User
 from rookery_server.metrics import Metrics
 from rookery_server.store.interface import (
     Count,
@@ -346,9 +346,6 @@ class Truth:
         raise NotImplementedError
 
     async def get_users(self, user_ids: Sequence[int]) -> dict[int, User]:
-        raise NotImplementedError
-
-    async def update_profile(self, user_id: int, profile: Profile, expected_etag: str, etag: str) -> User:
         raise NotImplementedError
 
     async def replace_user(self, user: User, expected_etag: str) -> User:
