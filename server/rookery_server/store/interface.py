@@ -15,7 +15,7 @@ from typing import Protocol
 
 from rookery_server.domain.events import Event
 from rookery_server.domain.fanout import AuthorTier
-from rookery_server.domain.models import Block, Edge, FollowRequest, Mute, Profile, User
+from rookery_server.domain.models import Block, Edge, FollowRequest, Mute, User
 
 # --- users ----------------------------------------------------------------------------------------------------
 
@@ -50,14 +50,9 @@ class UserStore(Protocol):
         """Unknown ids are absent from the answer."""
         ...
 
-    async def update_profile(self, user_id: int, profile: Profile, expected_etag: str, etag: str) -> User:
-        """Stores the edit if the etag is still the expected one; returns the row that stands now (its etag tells
-        whether the edit is in it).  Raises NotFound."""
-        ...
-
     async def replace_user(self, user: User, expected_etag: str) -> User:
-        """Stores name, profile, `protected`, state and etag of `user` if the stored etag is still the expected one;
-        returns the row that stands now.  Raises NotFound."""
+        """Stores name, profile, `protected`, state and etag of `user` if the stored etag is still the expected one
+        (never its create time); returns the row that stands: `user`, or what stood against it.  Raises NotFound."""
         ...
 
     async def settled_user(self, user_id: int) -> User | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -64,25 +65,46 @@ async def test_unknown_accounts_are_absent(store: Store) -> None:
     assert await store.get_users([8, 7, 7, 6]) == {7: ADA}
 
 
-async def test_an_edit_is_stored_under_the_etag_it_expects(store: Store) -> None:
+async def test_a_change_is_stored_under_the_etag_it_expects(store: Store) -> None:
     await store.create_user(ADA)
-    edit = Profile("Ada", "", "", "")
-    edited = await store.update_profile(7, edit, "e1", "e2")
-    assert (edited.profile, edited.etag, edited.username) == (edit, "e2", "Ada")
-    assert (await store.get_users([7]))[7] == edited
+    changed = replace(
+        ADA, username="Countess", profile=Profile("Ada", "", "", ""), etag="e2", protected=True,
+        state=UserState.DEACTIVATED_AND_SUSPENDED,
+    )  # fmt: skip
+    assert await store.replace_user(changed, "e1") == changed
+    assert await store.get_users([7]) == {7: changed}
+    assert await store.settled_user(7) == changed
 
 
-async def test_an_edit_over_another_edit_is_not_stored(store: Store) -> None:
+async def test_a_change_over_another_change_is_not_stored(store: Store) -> None:
     await store.create_user(ADA)
-    await store.update_profile(7, Profile("first"), "e1", "e2")
-    stood = await store.update_profile(7, Profile("second"), "e1", "e3")
-    assert (stood.profile, stood.etag) == (Profile("first"), "e2")
+    first, second = replace(ADA, etag="e2", protected=True), replace(ADA, etag="e3", state=UserState.SUSPENDED)
+    await store.replace_user(first, "e1")
+    assert await store.replace_user(second, "e1") == first
+    assert await store.settled_user(7) == first
 
 
-async def test_an_edit_of_nobody_is_not_found(store: Store) -> None:
+async def test_of_many_changes_of_one_account_one_is_stored(make_store: MakeStore) -> None:
+    await make_store(SystemClock()).create_user(ADA)
+    changes = [replace(ADA, etag=f"c{number}", profile=Profile(f"{number}")) for number in range(6)]
+    stores = [make_store(SystemClock()) for _ in changes]
+    stood = await asyncio.gather(*(one.replace_user(change, "e1") for one, change in zip(stores, changes, strict=True)))
+    (won,) = set(stood)
+    assert won in changes
+    assert await stores[0].settled_user(7) == won
+
+
+async def test_a_change_never_touches_the_time_of_creation(store: Store) -> None:
+    await store.create_user(ADA)
+    await store.replace_user(replace(ADA, create_time_ms=5, etag="e2"), "e1")
+    assert (await store.get_users([7]))[7] == replace(ADA, etag="e2")
+
+
+async def test_a_change_of_nobody_is_not_found(store: Store) -> None:
     with pytest.raises(NotFound):
-        await store.update_profile(8, Profile(), "e1", "e2")
+        await store.replace_user(replace(ADA, id=8), "e1")
     assert await store.get_users([8]) == {}
+    assert await store.settled_user(8) is None
 
 
 async def test_a_request_id_is_bound_to_its_first_content(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -159,11 +160,27 @@ async def test_unknown_names_users_and_edits_are_settled(open_hooked: Open) -> N
     user = User(8, "Ann", Profile("Ann"), 3, "e1")
     faults.lose_reply("user_create")
     assert await store.create_user(user) == user
-    faults.lose_request("profile_update")
-    assert (await store.update_profile(8, Profile("Bee"), "e1", "e2")).etag == "e1"
-    faults.lose_reply("profile_update")
-    edited = await store.update_profile(8, Profile("Bee"), "e1", "e2")
-    assert (edited.etag, edited.profile) == ("e2", Profile("Bee"))
+    changed = replace(user, etag="e2", profile=Profile("Bee"))
+    faults.lose_request("user_replace")
+    assert await store.replace_user(changed, "e1") == user
+    faults.lose_reply("user_replace")
+    assert await store.replace_user(changed, "e1") == changed
+    assert await store.settled_user(8) == changed
+
+
+async def test_a_change_that_was_made_is_never_said_not_to_be(open_hooked: Open) -> None:
+    """After the yes nothing is read that could fail."""
+    faults = Faults()
+    store = await open_hooked(faults)
+    user = User(9, "Bo", Profile(), 3, "e1")
+    await store.create_user(user)
+    faults.lose_request("user_at_serial")
+    changed = replace(user, etag="e2", protected=True)
+    assert await store.replace_user(changed, "e1") == changed
+    faults.lose_request("user_replace")
+    with pytest.raises(StoreUnavailable) as unknown:
+        await store.replace_user(replace(user, etag="e3"), "e2")
+    assert unknown.value.outcome is Outcome.UNKNOWN
 
 
 async def test_an_unknown_lease_is_not_held(open_hooked: Open) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from rookery_server.domain.errors import NotFound, Outcome, StoreUnavailable
 from rookery_server.domain.models import Profile, User, UserState
 from rookery_server.store.cassandra.lwt import insert_once, read_row, settle
-from rookery_server.store.cassandra.session import CassandraSession, Values
-from rookery_server.store.cassandra.statements import Statement, compare_and_set, read, read_serial
+from rookery_server.store.cassandra.session import CassandraSession
+from rookery_server.store.cassandra.statements import compare_and_set, read, read_serial
 from rookery_server.store.interface import NameClaim
 
 NAME_CLAIM = compare_and_set(
@@ -40,18 +40,13 @@ USER_AT_SERIAL = read_serial(
     "SELECT user_id, username, display_name, bio, location, url, created_ms, etag, protected, state"
     " FROM users WHERE user_id = ?",
 )
-PROFILE_UPDATE = compare_and_set(
-    "profile_update",
-    "UPDATE users SET display_name = ?, bio = ?, location = ?, url = ?, etag = ? WHERE user_id = ? IF etag = ?",
-)
 USER_REPLACE = compare_and_set(
     "user_replace",
     "UPDATE users SET username = ?, display_name = ?, bio = ?, location = ?, url = ?, protected = ?, state = ?,"
     " etag = ? WHERE user_id = ? IF etag = ?",
 )
 STATEMENTS = (
-    NAME_CLAIM, NAME_TAKE_OVER, NAME_FIND, NAME_AT_SERIAL, USER_CREATE, USER_GET, USER_AT_SERIAL, PROFILE_UPDATE,
-    USER_REPLACE,
+    NAME_CLAIM, NAME_TAKE_OVER, NAME_FIND, NAME_AT_SERIAL, USER_CREATE, USER_GET, USER_AT_SERIAL, USER_REPLACE,
 )  # fmt: skip
 
 
@@ -100,34 +95,30 @@ class UserTables:
         answers = await self._session.execute_many(USER_GET, [(id_,) for id_ in unique])
         return {id_: _user_of_row(*rows[0]) for id_, rows in zip(unique, answers, strict=True) if rows}
 
-    async def update_profile(self, user_id: int, profile: Profile, expected_etag: str, etag: str) -> User:
-        edit = (profile.display_name, profile.bio, profile.location, profile.url, etag, user_id, expected_etag)
-        return await self._edit(PROFILE_UPDATE, edit, user_id)
-
     async def replace_user(self, user: User, expected_etag: str) -> User:
         profile = user.profile
         values = (
             user.username, profile.display_name, profile.bio, profile.location, profile.url,
             user.protected, int(user.state), user.etag, user.id, expected_etag,
         )  # fmt: skip
-        return await self._edit(USER_REPLACE, values, user.id)
+        try:
+            answer = await self._session.compare_and_set(USER_REPLACE, values)
+        except StoreUnavailable as lost:
+            if lost.outcome is Outcome.NONE:
+                raise
+            standing = await settle(self._session, lost, USER_AT_SERIAL, (user.id,))
+        else:
+            # No look at the row after a yes: whatever came of that look, the change was made.
+            if answer["[applied]"]:
+                return user
+            standing = await read_row(self._session, USER_AT_SERIAL, (user.id,))
+        if standing is None:
+            raise NotFound("no such user")
+        return _user(standing)
 
     async def settled_user(self, user_id: int) -> User | None:
         row = await read_row(self._session, USER_AT_SERIAL, (user_id,))
         return None if row is None else _user(row)
-
-    async def _edit(self, statement: Statement, values: Values, user_id: int) -> User:
-        """The row that stands after it, whatever became of it.  Raises NotFound."""
-        try:
-            await self._session.compare_and_set(statement, values)
-            standing = await read_row(self._session, USER_AT_SERIAL, (user_id,))
-        except StoreUnavailable as lost:
-            if lost.outcome is Outcome.NONE:
-                raise
-            standing = await settle(self._session, lost, USER_AT_SERIAL, (user_id,))
-        if standing is None:
-            raise NotFound("no such user")
-        return _user(standing)
 
 
 def _values(claim: NameClaim) -> tuple[int, bytes, int]:

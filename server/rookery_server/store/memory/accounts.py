@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rookery_server.domain.errors import NotFound
 from rookery_server.domain.limits import REQUEST_ID_LIFE_S
-from rookery_server.domain.models import Profile, User
+from rookery_server.domain.models import User
 from rookery_server.store.interface import NameClaim, RequestClaim
 from rookery_server.store.memory.role import Role
 
@@ -34,18 +34,6 @@ class AccountsRole(Role):
     async def get_users(self, user_ids: Sequence[int]) -> dict[int, User]:
         users = self._world.users
         return await self._compare_and_set("get_users", lambda: {id_: users[id_] for id_ in user_ids if id_ in users})
-
-    async def update_profile(self, user_id: int, profile: Profile, expected_etag: str, etag: str) -> User:
-        def update() -> User | None:
-            user = self._world.users.get(user_id)
-            if user is not None and user.etag == expected_etag:
-                user = self._world.users[user_id] = replace(user, profile=profile, etag=etag)
-            return user
-
-        user = await self._compare_and_set("update_profile", update)
-        if user is None:
-            raise NotFound("no such user")
-        return user
 
     async def replace_user(self, user: User, expected_etag: str) -> User:
         def change() -> User | None:
