@@ -1,0 +1,70 @@
+"""No server ever shows an old state after a settled change, whatever fails; in quiet times all show the truth; and each
+of the rules is needed for that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rookery_server.services import account_changes, accounts, profiles_cache
+from rookery_server.services.account_changes import AccountChanges
+from rookery_server.services.profiles_cache import CachedProfiles
+from tests.support.faults import Weather
+from tests.unit.services.account_history import History, Wrong
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_account_A14_no_old_state_after_a_settled_change(seed: int) -> None:
+    history = History(seed).play()
+    assert history.looks > 100
+    assert history.settled > 0
+
+
+def caught(seeds: range, **weather: float) -> bool:
+    for seed in seeds:
+        try:
+            History(seed, Weather(**weather)).play()
+        except Wrong:
+            return True
+    return False
+
+
+def test_the_weather_of_the_bugs_is_borne_without_them() -> None:
+    assert not caught(range(2), slow=0.3, slow_reads_s=2.0)
+    assert not caught(range(2), cache_refuses=0.2)
+
+
+def test_account_A11_without_the_wait_it_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_changes, "COPY_WAIT_S", 0.0)
+    assert caught(range(5))
+
+
+def test_account_A10_copies_dated_after_their_read_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep = accounts.Accounts._keep
+
+    def dated_late(self: Any, user_id: int, kept: Any, user: Any) -> Any:
+        late = profiles_cache.KeptAccount(kept.user, self._clock.monotonic())
+        return keep(self, user_id, late, user)
+
+    monkeypatch.setattr(accounts.Accounts, "_keep", dated_late)
+    assert caught(range(10), slow=0.3, slow_reads_s=2.0)
+
+
+def test_account_A9_fills_that_compare_nothing_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    fill = CachedProfiles._fill
+
+    async def over_anything(self: Any, rows: Any, seen: Any, began: float) -> None:
+        await fill(self, rows, await self._cached(tuple(seen)), began)
+
+    monkeypatch.setattr(CachedProfiles, "_fill", over_anything)
+    assert caught(range(10), slow=0.3, slow_reads_s=2.0)
+
+
+def test_account_A2_without_the_event_it_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unannounced(self: Any, call: Any, standing: Any, target: Any) -> bool:
+        stands = await self._store.replace_user(target, standing.etag)
+        return bool(stands.etag == target.etag)
+
+    monkeypatch.setattr(AccountChanges, "_replace", unannounced)
+    assert caught(range(20), cache_refuses=0.2)
