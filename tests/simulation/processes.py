@@ -23,6 +23,8 @@ from rookery_server.services.hydrate import Hydration
 from rookery_server.services.leasing import WorkerIdKeeper
 from rookery_server.services.quotas import LIMITS, LocalQuotas
 from rookery_server.services.sight import Sight
+from rookery_server.services.skeleton import Skeletons
+from rookery_server.services.tiers import TierDirectory
 from rookery_server.services.tweets import Tweets
 from rookery_server.services.users import KnownUsers
 from rookery_server.services.writes import StartedWrites
@@ -71,15 +73,17 @@ class Server:
         writes, codec, users = StartedWrites(clock, mint), PlainCodec(), KnownUsers(store)
         hydration, quotas = Hydration(store, cache), LocalQuotas(clock, dict.fromkeys(LIMITS, 10**9))
         accounts = Accounts(store, cache, clock)
-        sight = Sight(store, cache, clock, accounts)
+        self._tiers = TierDirectory(store, clock)
+        sight = Sight(store, cache, clock, accounts, self._tiers.merged)
+        skeletons = Skeletons(store, cache, clock, mint, self._claims, self._tiers)
         self.tweets = Tweets(store, cache, clock, mint, codec, hydration, sight, quotas, writes)
         self.graph = Graph(store, cache, clock, mint, users, accounts, quotas, writes)
-        self.home = HomeTimelines(store, cache, clock, mint, codec, hydration, sight.facts, self._claims)
+        self.home = HomeTimelines(skeletons, clock, codec, hydration, sight.facts)
 
     async def run(self) -> None:
         await self._gate.measure()
         await self._worker_id.step()
-        await asyncio.gather(self._gate.run(), self._worker_id.run(), self._claims.run())
+        await asyncio.gather(self._gate.run(), self._worker_id.run(), self._claims.run(), self._tiers.run())
 
     def call(self, user: int) -> Call:
         return Call(user, self.process.clock.monotonic() + DEADLINE_S)

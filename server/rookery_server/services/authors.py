@@ -11,7 +11,9 @@ from rookery_server.domain.limits import (
     AUTHOR_KEPT,
     AUTHOR_TRIM_AT,
     BUILD_STORE_WITHIN_S,
+    GATHER_FACTOR,
     INNER_READS,
+    PAGE_DEFAULT,
     WATERMARK_LAG_MS,
 )
 from rookery_server.domain.merge import UNKNOWN, Merged, Part, merge, sliced
@@ -21,6 +23,13 @@ from rookery_server.store.interface import TweetStore, UserTweetIds
 
 WHOLE_LIST = 4 * AUTHOR_TRIM_AT
 """Deep enough to reach the end of any author list, trimmed late or not."""
+
+
+_IDS_AT_ONCE = 200_000
+"""Ids asked for in one read: a few tens of ms of decoding.  More than any build reads at its first depth."""
+
+ROWS_AT_LEAST = PAGE_DEFAULT
+"""The least one read of rows fetches: a page that lacks one tweet would otherwise go on row by row."""
 
 
 class GatheredAuthors:
@@ -38,6 +47,12 @@ class GatheredAuthors:
         self.links: set[Link] = set()
         self._cut: set[int] = set()
         self._first_truth_ms: int | None = None
+        self._adopted_ms: list[int] = []
+
+    def adopt(self, author: int, part: Part, claim_ms: int) -> None:
+        """Takes over what another call read, with its claim."""
+        self.parts[author] = part
+        self._adopted_ms.append(claim_ms)
 
     def merge(self, below: int, want: int) -> Merged:
         return merge(self.parts, below, want)
@@ -51,17 +66,24 @@ class GatheredAuthors:
         return tuple(author for author in authors if author in self._cut)
 
     def complete_through_ms(self, snapshot: Snapshot) -> int:
-        """The least of: what the lists may claim, if any was used; when the store was first read, minus the lag."""
+        """The least of: what the lists may claim, if any was used; when the store was first read, minus the lag; what
+        was taken over."""
         claims = [snapshot.claim_for(self.links)] if self.links else []
+        claims += self._adopted_ms
         if self._first_truth_ms is not None:
             claims.append(self._first_truth_ms - WATERMARK_LAG_MS)
         return min(claims, default=0)
 
     async def from_cache(self, authors: Collection[int], depth: int, vouched_by: Snapshot | None = None) -> None:
         """Reads the newest `depth` positions of each list; what is missing, or not vouched for where that is asked,
-        stays as it was."""
+        stays as it was.  Some at a time: the ids of thousands of whole lists would hold up everybody else here."""
+        wanted, at_once = tuple(authors), max(1, _IDS_AT_ONCE // depth)
+        for first in range(0, len(wanted), at_once):
+            await self._some_from_cache(wanted[first : first + at_once], depth, vouched_by)
+
+    async def _some_from_cache(self, authors: tuple[int, ...], depth: int, vouched_by: Snapshot | None) -> None:
         try:
-            lists = await self._cache.read_authors(tuple(authors), depth)
+            lists = await self._cache.read_authors(authors, depth)
         except CacheUnavailable:
             return
         for author, read in lists.items():
@@ -130,4 +152,21 @@ async def gather_for_build(gathered: GatheredAuthors, depth: int, want: int, eno
     if len(merged.part.ids) < enough and 0 < len(merged.blocked) <= INNER_READS:
         await gathered.deepen(merged.blocked, UNKNOWN.floor, want)
         merged = gathered.merge(UNKNOWN.floor, want)
+    return merged.part
+
+
+async def gather_below(
+    gathered: GatheredAuthors, vouched_by: Snapshot | None, below: int, want: int, enough: int
+) -> Part:
+    """About the newest `want` ids below `below`, at least `enough` unless history ends first, complete down to the
+    part's floor.  Each round reads every author in the way twice as deep as the one before, from three times an even
+    share on: a reader of thousands costs a few short reads of each, and one busy author no hundred rounds."""
+    if vouched_by is not None:
+        await gathered.from_cache(gathered.missing(), WHOLE_LIST, vouched_by)
+    depth = min(want, max(ROWS_AT_LEAST, GATHER_FACTOR * want // len(gathered.parts)))
+    while (merged := gathered.merge(below, want)).blocked:
+        if len(merged.part.ids) >= enough:
+            break
+        await gathered.deepen(merged.blocked, below, depth)
+        depth = min(2 * depth, want)
     return merged.part

@@ -23,7 +23,9 @@ from rookery_server.services.authors import GatheredAuthors, gather_for_build
 from rookery_server.services.bounded import Slots
 from rookery_server.services.claims import ClaimTracker, Snapshot
 from rookery_server.services.coalesced import Coalesced
-from rookery_server.services.relations import followees_of, keep_relations, relations_of
+from rookery_server.services.loading import Loading
+from rookery_server.services.relations import followees_of
+from rookery_server.services.tiers import TierDirectory
 from rookery_server.services.witness import SILENT, Witness
 from rookery_server.store.interface import Store
 
@@ -39,9 +41,9 @@ class Built:
     stored: bool
 
 
-def usable(read: HomeRead, relations: Relations) -> bool:
-    """Whether a list stands for these relations (R3)."""
-    return read.exists and read.built_under == relations.version
+def usable(read: HomeRead, relations: Relations, not_before_ms: int) -> bool:
+    """Whether a list stands for these relations (R3) and was built at that time or later (T5)."""
+    return read.exists and read.built_under == relations.version and read.built_ms >= not_before_ms
 
 
 class Builds:
@@ -54,10 +56,11 @@ class Builds:
         clock: Clock,
         new_id: Callable[[], int],
         claims: ClaimTracker,
+        tiers: TierDirectory,
         witness: Witness = SILENT,
     ):
         self._store, self._cache, self._clock, self._new_id, self._claims = store, cache, clock, new_id, claims
-        self._witness = witness
+        self._tiers, self._loading, self._witness = tiers, Loading(store, cache, clock, tiers), witness
         self._slots = Slots(BUILDS_PER_PROCESS, SLOT_WAIT_S)
         self._running: Coalesced[Built] = Coalesced(self._load, lambda: witness.coalesced("timeline"))
 
@@ -92,22 +95,23 @@ class Builds:
 
     async def _build_unless_there(self, user_id: int) -> Built | None:
         seen = await self._cache.read_home(user_id, 0, 1)
-        if seen.relations.relations is not None and usable(seen, seen.relations.relations):
+        known, not_before_ms = seen.relations.relations, self._tiers.rebuild_before_ms()
+        if known is not None and usable(seen, known, not_before_ms):
             return None
         started, built_ms = self._clock.monotonic(), self._clock.now_ms()
         token = -self._new_id()
         link = await self._cache.begin_home(user_id, token)
         # Both only now: what is stored must have been read behind the token, and marks before the lists they vouch for.
         snapshot = await self._claims.refresh()
-        edges = await self._store.following(user_id)
-        relations = relations_of(edges)
-        await keep_relations(self._cache, user_id, seen.relations, relations)
+        loaded = await self._loading.load(user_id, seen.relations)
+        relations, edges = loaded.relations, loaded.edges
         gathered, part = await self._gather(user_id, edges)
         stored = False
         if link is not None and self._may_store(started, snapshot, gathered, link):
             stored = await self._finish(user_id, token, part, relations, link, built_ms)
         self._witness.built("stored" if stored else "served")
-        self._witness.build_time("relations" if seen.exists else "absent", self._clock.monotonic() - started)
+        reason = "absent" if not seen.exists else "age" if seen.built_ms < not_before_ms else "relations"
+        self._witness.build_time(reason, self._clock.monotonic() - started)
         return Built(part, relations, followees_of(edges), gathered.complete_through_ms(snapshot), stored)
 
     async def _gather(self, user_id: int, edges: tuple[Edge, ...]) -> tuple[GatheredAuthors, Part]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from rookery_server.cache.interface import HomeRead, Lists
 from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.domain.limits import SLICE_EXTRA
-from rookery_server.domain.merge import UNKNOWN, Part, covers_from, hint_for, join, sliced
+from rookery_server.domain.merge import UNKNOWN, Part, covers_from, hint_for, join, merge, sliced
 from rookery_server.domain.rules import Viewer
-from rookery_server.services.claims import Snapshot
+from rookery_server.services.authors import ROWS_AT_LEAST, GatheredAuthors
+from rookery_server.services.claims import ClaimTracker, Snapshot
 from rookery_server.services.history import History
 from rookery_server.services.pages import PageSource
+from rookery_server.services.pulled import PulledList
 
+_LIST = 0
+"""Where the list stands among the authors of a merge: no account has this id."""
 _WIDEN = 4
 """Each wider slice is four times the last: a list of 864 is read whole after two more trips."""
 
@@ -31,6 +36,10 @@ class Source(Protocol):
         """None: nothing was read, so nothing need be claimed."""
         ...
 
+    def lively_claim_ms(self) -> int | None:
+        """The same without what was kept for later pages, whose age says nothing of how delivery is."""
+        ...
+
 
 class ListSource:
     """Slices of a cached list (B9, B10).  Each is read in one piece, so nothing can move past a border between two,
@@ -38,11 +47,21 @@ class ListSource:
 
     source = PageSource.LIST
 
-    def __init__(self, cache: Lists, user_id: int, snapshot: Snapshot, first: HomeRead, start: int, count: int):
+    def __init__(
+        self,
+        cache: Lists,
+        claims: ClaimTracker,
+        user_id: int,
+        snapshot: Snapshot,
+        first: HomeRead,
+        start: int,
+        count: int,
+    ):
         """`first`: positions [start, start + count), read after `snapshot`."""
-        self._cache, self._user_id, self._snapshot = cache, user_id, snapshot
+        self._cache, self._claims, self._user_id = cache, claims, user_id
         self._read, self._start, self._count = first, start, count
         self._link, self._built_under = first.link, first.built_under
+        self._claim_ms = snapshot.claim_for([first.link])
         self._gone = False
 
     async def slice(self, below: int, want: int) -> Part:
@@ -59,7 +78,9 @@ class ListSource:
 
     async def _read_again(self, start: int, count: int) -> None:
         """Reads wider.  A list that is gone, stands for other relations by now or was read over another connection
-        knows nothing more."""
+        knows nothing more.  The page may have taken long since its marks were read: what is read now is vouched for by
+        marks of now, and all of it claims the least (B21)."""
+        snapshot = await self._claims.snapshot()
         try:
             read = await self._cache.read_home(self._user_id, start, count)
         except CacheUnavailable:
@@ -67,13 +88,54 @@ class ListSource:
             return
         self._read, self._start, self._count = read, start, count
         self._gone = not read.exists or (read.link, read.built_under) != (self._link, self._built_under)
+        if not self._gone:
+            self._claim_ms = min(self._claim_ms, snapshot.claim_for([read.link]))
 
     def complete_through_ms(self) -> int:
-        return self._snapshot.claim_for([self._link])
+        return self._claim_ms
+
+    def lively_claim_ms(self) -> int:
+        return self._claim_ms
 
     def hint(self, below: int) -> int:
         """Where the next page may begin to read."""
         return 0 if self._gone else hint_for(self._read.ids, self._start, below)
+
+
+class PulledSource:
+    """A cached list together with the lists of the authors who are not delivered into it (B18 to B20).
+
+    Both are only known down to a floor.  Above the list's own, authors in the way are read deeper in the store; below
+    it the list knows nothing, and so nor does this."""
+
+    source = PageSource.LIST
+
+    def __init__(self, listed: ListSource, pulled: Mapping[int, PulledList], gathered: GatheredAuthors):
+        """`gathered`: of exactly the authors of `pulled`, nothing known of them yet."""
+        self._listed, self._gathered = listed, gathered
+        for author, known in pulled.items():
+            gathered.adopt(author, known.part, known.claim_ms)
+
+    async def slice(self, below: int, want: int) -> Part:
+        """Raises StoreUnavailable."""
+        part = await self._listed.slice(below, want)
+        if part.floor >= below:
+            return UNKNOWN
+        while True:
+            merged = merge({_LIST: part, **self._gathered.parts}, below, want)
+            in_the_way = [id_ for id_ in merged.blocked if id_ != _LIST and self._floor_of(id_) > part.floor]
+            if not in_the_way:
+                return merged.part
+            await self._gathered.deepen(in_the_way, below, max(want, ROWS_AT_LEAST))
+
+    def _floor_of(self, author: int) -> int:
+        return self._gathered.parts[author].floor
+
+    def complete_through_ms(self) -> int:
+        return min(self._listed.complete_through_ms(), self._gathered.complete_through_ms(Snapshot()))
+
+    def lively_claim_ms(self) -> int:
+        return self.complete_through_ms()
 
 
 class BuiltSource:
@@ -90,15 +152,18 @@ class BuiltSource:
     def complete_through_ms(self) -> int:
         return self._complete_through_ms
 
+    def lively_claim_ms(self) -> int:
+        return self._complete_through_ms
+
 
 @dataclass(slots=True)
 class Reading:
     """The sources of one page, and what is true of all of it.
 
     `sources`: each goes on where the one before it knows no more; the last is a history, which goes on to the end.
-    `listed`: the cached list among them, if there is one.
-    `named`: the rows of an author a consistency token names.  `unproven`: the relations could not be checked, so
-    nothing is claimed.  `bypass`: tweets whose cached bodies are not good enough.
+    `listed`: the cached list among them, if there is one.  `named`: the rows of an author a consistency token names.
+    `unproven`: the relations could not be checked.  `lacking`: authors to merge are not known, or nothing of them could
+    be read.  Either way nothing is claimed.  `bypass`: tweets whose cached bodies are not good enough.
     """
 
     viewer: Viewer
@@ -106,6 +171,7 @@ class Reading:
     listed: ListSource | None = None
     cache_away: bool = False
     unproven: bool = False
+    lacking: bool = False
     named: History | None = None
     bypass: frozenset[int] = frozenset()
     _used: list[Source] = field(default_factory=list)
@@ -130,12 +196,18 @@ class Reading:
 
     def complete_through_ms(self) -> int:
         """The least of all parts that were used (B14); 0 = nothing is claimed."""
-        if self.unproven:
+        if self.unproven or self.lacking:
             return 0
-        claims = [source.complete_through_ms() for source in self._used]
-        if self.named is not None:
-            claims.append(self.named.complete_through_ms())
-        return min((claim for claim in claims if claim is not None), default=0)
+        return min((claim for part in self._parts() if (claim := part.complete_through_ms()) is not None), default=0)
+
+    def lively_claim_ms(self) -> int | None:
+        """The same without stretches kept from earlier pages (B18); None = there is nothing else in it."""
+        if self.unproven or self.lacking:
+            return 0
+        return min((claim for part in self._parts() if (claim := part.lively_claim_ms()) is not None), default=None)
+
+    def _parts(self) -> list[Source]:
+        return self._used + ([self.named] if self.named is not None else [])
 
     def opening_claim_ms(self) -> int:
         """What the first source claims before anything is read of it; 0 = nothing."""

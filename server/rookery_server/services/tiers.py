@@ -16,11 +16,13 @@ from rookery_server.store.interface import TierStore
 
 log = logging.getLogger(__name__)
 
+AS_SHIPPED = Crossing()
+
 
 class TierDirectory:
     """Every row of `author_tiers` as of the last read that succeeded; its age counts from before that read."""
 
-    def __init__(self, store: TierStore, clock: Clock, crossing: Crossing) -> None:
+    def __init__(self, store: TierStore, clock: Clock, crossing: Crossing = AS_SHIPPED) -> None:
         self._store, self._clock, self._crossing = store, clock, crossing
         self._rows: Mapping[int, AuthorTier] = {}
         self._read_at: float | None = None
@@ -35,6 +37,15 @@ class TierDirectory:
     def row(self, author_id: int) -> AuthorTier | None:
         """None: an author like most.  Raises as `rows`."""
         return self.rows().get(author_id)
+
+    def merged(self) -> frozenset[int]:
+        """The authors whose lists readers merge now.  Raises as `rows`."""
+        now_ms = self._clock.now_ms()
+        return frozenset(row.author_id for row in self.rows().values() if row.merged_at(now_ms))
+
+    def rebuild_before_ms(self) -> int:
+        """A home list whose build began before counts as missing (T5)."""
+        return self._clock.now_ms() - round(self._crossing.rebuild_after_s * 1000)
 
     async def refresh(self) -> None:
         """Reads all rows; a store that does not answer leaves what is known, which grows older."""

@@ -17,8 +17,12 @@ from rookery_server.domain.clock import Clock
 from rookery_server.domain.tokens import TokenSigner
 from rookery_server.metrics import Metrics
 from rookery_server.rpc.identity import Identify, TokenIdentity, TrustingIdentity, keys_from_jwks
+from rookery_server.rpc.streams import StreamTimes
+from rookery_server.services.live import LiveSettings
+from rookery_server.services.quotas import Quota
 from rookery_server.store.cassandra.migrations import Plan
 from rookery_server.store.cassandra.settings import CassandraSettings
+from rookery_server.wiring.serving import Choices
 from rookery_server.workers.settings import WorkerSettings
 
 
@@ -64,6 +68,17 @@ def redis_cache(settings: config.Settings, clock: Clock, metrics: Metrics) -> Re
         relations_life_s=settings.tiers.relations_life_s,
     )
     return RedisCache(told, clock, metrics, random.Random())
+
+
+def serve_choices(settings: config.Settings) -> Choices:
+    of = settings.streams
+    return Choices(
+        quotas={Quota.TWEETS: settings.quotas.tweets_per_3h, Quota.FOLLOWS: settings.quotas.follows_per_day},
+        thresholds=settings.tiers.thresholds,
+        crossing=settings.tiers.crossing,
+        live=LiveSettings(per_user=of.per_user, heartbeat_s=of.heartbeat_s, poll_s=of.poll_s),
+        streams=StreamTimes(max_age_s=of.max_age_s, slow_s=of.slow_s),
+    )
 
 
 def worker_settings(settings: config.Settings) -> WorkerSettings:

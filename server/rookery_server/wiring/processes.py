@@ -20,7 +20,6 @@ from rookery_server.domain.clock import SystemClock
 from rookery_server.metrics import Metrics
 from rookery_server.metrics_http import MetricsServer
 from rookery_server.rpc.methods import SERVICES, method_of
-from rookery_server.services.quotas import Quota
 from rookery_server.store.cassandra import migrations
 from rookery_server.store.cassandra.store import CassandraStore
 from rookery_server.store.memory.world import MemoryStoreWorld
@@ -76,7 +75,7 @@ async def serve(settings: config.Settings) -> None:
             adapters.token_signer(settings),
             adapters.owner_name(),
             listening,
-            {Quota.TWEETS: settings.quotas.tweets_per_3h, Quota.FOLLOWS: settings.quotas.follows_per_day},
+            adapters.serve_choices(settings),
         )
         scraped = await scrape.start(of.side_host, of.metrics_port)
         port, health = await process.start()
@@ -132,6 +131,7 @@ async def serve_in_memory(settings: config.Settings) -> None:
         adapters.token_signer(settings),
         adapters.owner_name(),
         listening,
+        adapters.serve_choices(settings),
     )
     worker = Worker(
         truth.client(), copies.client(), clock, adapters.worker_settings(settings), adapters.owner_name(), metrics

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 
 from rookery_server.cache.interface import Cache
 from rookery_server.domain import leases
 from rookery_server.domain.clock import Clock
-from rookery_server.domain.fanout import WITH_PULL, Thresholds
+from rookery_server.domain.fanout import WITH_PULL, Crossing, Thresholds
 from rookery_server.domain.minting import IdMinter, WallGuard
 from rookery_server.domain.tokens import TokenSigner
 from rookery_server.metrics import Metrics
@@ -21,6 +21,7 @@ from rookery_server.rpc.health import Health
 from rookery_server.rpc.identity import Identify
 from rookery_server.rpc.methods import SERVICES
 from rookery_server.rpc.servicers import UseCases, servicers
+from rookery_server.rpc.streams import DEFAULT_TIMES, StreamTimes
 from rookery_server.services.account_changes import AccountChanges
 from rookery_server.services.accounts import Accounts
 from rookery_server.services.admin import Admin
@@ -30,10 +31,15 @@ from rookery_server.services.clock_gate import ClockGate
 from rookery_server.services.graph import Graph
 from rookery_server.services.home import HomeTimelines
 from rookery_server.services.hydrate import Hydration
+from rookery_server.services.lately import Lately
 from rookery_server.services.leasing import WorkerIdKeeper
+from rookery_server.services.live import DEFAULT_SETTINGS as LIVE_DEFAULTS
+from rookery_server.services.live import LiveSettings, LiveTimelines
 from rookery_server.services.moderation import Moderation
 from rookery_server.services.quotas import LIMITS, LocalQuotas, Quota, Quotas
 from rookery_server.services.sight import Sight
+from rookery_server.services.skeleton import Skeletons
+from rookery_server.services.tiers import AS_SHIPPED, TierDirectory
 from rookery_server.services.tweets import Tweets
 from rookery_server.services.user_timeline import UserTimelines
 from rookery_server.services.users import KnownUsers, Users
@@ -57,6 +63,20 @@ class Listening:
     """Calls under way may finish within this; the platform grants twice as much."""
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What an installation may choose.  `quotas`: those that are not the usual ones."""
+
+    quotas: Mapping[Quota, int] = field(default_factory=lambda: LIMITS)
+    thresholds: Thresholds = WITH_PULL
+    crossing: Crossing = AS_SHIPPED
+    live: LiveSettings = LIVE_DEFAULTS
+    streams: StreamTimes = DEFAULT_TIMES
+
+
+DEFAULT_CHOICES = Choices()
+
+
 class ServerProcess:
     """Everything a server does.  `owner` names this process and no other, ever."""
 
@@ -70,10 +90,9 @@ class ServerProcess:
         signer: TokenSigner,
         owner: str,
         listening: Listening,
-        quotas: Mapping[Quota, int] = LIMITS,
-        thresholds: Thresholds = WITH_PULL,
+        choices: Choices = DEFAULT_CHOICES,
     ):
-        self._thresholds = thresholds
+        self._choices = choices
         self._store, self._clock, self._listening, self._metrics = store, clock, listening, metrics
         guard = WallGuard(clock)
         self._gate = ClockGate(store, guard, seen=metrics.ids_clock_offset().set)
@@ -89,16 +108,18 @@ class ServerProcess:
             clock, self._worker_id, self._gate, guard, refused=lambda reason: metrics.ids_refused(reason).inc()
         )
         self._claims = ClaimTracker(cache, store.shards, clock)
+        self._tiers, self._lately = TierDirectory(store, clock, choices.crossing), Lately()
         self._writes = StartedWrites(clock, self._minter.mint)
         self._health = Health([service.full_name for service in SERVICES])
         chance = random.SystemRandom()
         self._rpc = RpcServer(
-            servicers(self._use_cases(store, cache, clock, LocalQuotas(clock, quotas)), signer, clock),
+            servicers(self._use_cases(store, cache, clock, LocalQuotas(clock, choices.quotas)), signer, clock),
             metrics=metrics,
             identify=identify,
             clock=clock,
             chance=chance,
             reflect=listening.reflect,
+            streams=choices.streams,
         )
         self._background = Background()
         self._shown_worker_id: int | None = None
@@ -109,17 +130,20 @@ class ServerProcess:
         hydration, users = Hydration(store, cache, seen), KnownUsers(store)
         accounts = Accounts(store, cache, clock, seen)
         changes = AccountChanges(store, cache, clock, mint, writes, seen)
-        sight = Sight(store, cache, clock, accounts)
+        sight = Sight(store, cache, clock, accounts, self._tiers.merged)
+        skeletons = Skeletons(store, cache, clock, mint, self._claims, self._tiers, seen)
+        home = HomeTimelines(skeletons, clock, codec, hydration, sight.facts, seen, self._lately)
         shards = [leases.shard_name(shard) for shard in range(store.shards)]
         return UseCases(
             users=Users(store, clock, mint, users, accounts, changes, quotas, writes, seen),
             tweets=Tweets(store, cache, clock, mint, codec, hydration, sight, quotas, writes, seen),
             graph=Graph(store, cache, clock, mint, users, accounts, quotas, writes, seen),
             user_timelines=UserTimelines(store, clock, codec, users, sight),
-            home=HomeTimelines(store, cache, clock, mint, codec, hydration, sight.facts, self._claims, seen),
+            home=home,
+            live=LiveTimelines(home, cache, clock, self._choices.live),
             admin=Admin(store, cache, clock, WorkerSettings().reader, shards, leases.WORKER_IDS),
             moderation=Moderation(changes),
-            audience=Audience(store, clock, self._thresholds),
+            audience=Audience(store, clock, self._choices.thresholds),
         )
 
     async def start(self) -> tuple[int, int]:
@@ -128,6 +152,7 @@ class ServerProcess:
         await self._gate.measure()
         await self._worker_id.step()
         await self._claims.refresh()
+        await self._tiers.refresh()
         checks = {"ids": self._may_mint, "clock": lambda: self._gate.open}
         beat = Heartbeat(self._clock, self._metrics, checks, self._tell_ready)
         port = await self._rpc.start(self._listening.address, self._listening.tls)
@@ -135,6 +160,7 @@ class ServerProcess:
             ("clock gate", self._gate.run()),
             ("worker id", self._worker_id.run()),
             ("claims", self._claims.run()),
+            ("tiers", self._tiers.run()),
             ("heartbeat", beat.run()),
         ):
             self._background.start(name, work)

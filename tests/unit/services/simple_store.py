@@ -8,6 +8,7 @@ from typing import Any
 
 from rookery_server.domain.errors import NotFound, StoreUnavailable
 from rookery_server.domain.events import Event, encode, shard_of, window_of
+from rookery_server.domain.fanout import AuthorTier
 from rookery_server.domain.ids import time_ms
 from rookery_server.domain.models import Edge, User
 from rookery_server.store.interface import (
@@ -44,6 +45,7 @@ class SimpleStore(SimpleRelations):
         self.progress: dict[int, Progress] = {}
         self.dead: list[DeadLetter] = []
         self.calls: list[str] = []
+        self.author_tiers: dict[int, AuthorTier] = {}
         self.down = False
         self.before: dict[str, Callable[[], Any]] = {}
         self.after: dict[str, Callable[[], Any]] = {}
@@ -186,6 +188,12 @@ class SimpleStore(SimpleRelations):
         live = sorted(id_ for id_, edge in self.mirror[followee_id].items() if edge.on and id_ > (after or 0))
         page = tuple(live[:limit])
         return FollowersPage(page, page[-1] if len(live) > limit else None)
+
+    # --- tiers ------------------------------------------------------------------------------------------------
+
+    async def tiers(self) -> tuple[AuthorTier, ...]:
+        await self._begin("tiers")
+        return tuple(self.author_tiers.values())
 
     # --- outbox, leases ---------------------------------------------------------------------------------------
 

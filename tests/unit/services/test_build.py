@@ -14,7 +14,7 @@ from rookery_server.domain.limits import (
     MERGES_PER_PROCESS,
     PAGE_DEFAULT,
 )
-from rookery_server.services import home
+from rookery_server.services import skeleton
 from rookery_server.services.pages import PageSource
 from rookery_server.store.interface import UserTweetIds
 from tests.unit.services.people import pair, posts_of
@@ -174,7 +174,7 @@ async def test_build_B7_one_build_for_all_who_ask_at_once(world: World) -> None:
 async def test_build_B7_above_the_caps_pages_are_merged_then_refused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(home, "SLOT_WAIT_S", 0.01)
+    monkeypatch.setattr(skeleton, "SLOT_WAIT_S", 0.01)
     monkeypatch.setattr("rookery_server.services.builds.SLOT_WAIT_S", 0.01)
     world.serve()
     await world.claims.refresh()

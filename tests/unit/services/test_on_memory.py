@@ -27,6 +27,8 @@ from rookery_server.services.hydrate import Hydration
 from rookery_server.services.pages import PageSource, TimelinePage
 from rookery_server.services.quotas import LocalQuotas
 from rookery_server.services.sight import Sight
+from rookery_server.services.skeleton import Skeletons
+from rookery_server.services.tiers import TierDirectory
 from rookery_server.services.tweets import Draft, Posted, Tweets
 from rookery_server.services.user_timeline import UserTimelines
 from rookery_server.services.users import KnownUsers, Users
@@ -50,12 +52,14 @@ class Server:
         writes, hydration = StartedWrites(time, self.mint), Hydration(store, cache)
         self.claims = ClaimTracker(cache, SHARDS, time)
         self.accounts = Accounts(store, cache, time)
-        sight = Sight(store, cache, time, self.accounts)
+        self.tiers = TierDirectory(store, time)
+        sight = Sight(store, cache, time, self.accounts, self.tiers.merged)
+        skeletons = Skeletons(store, cache, time, self.mint, self.claims, self.tiers)
         self.changes = AccountChanges(store, cache, time, self.mint, writes, sleep=time.sleep)
         self.users = Users(store, time, self.mint, known, self.accounts, self.changes, quotas, writes)
         self.tweets = Tweets(store, cache, time, self.mint, codec, hydration, sight, quotas, writes)
         self.graph = Graph(store, cache, time, self.mint, known, self.accounts, quotas, writes)
-        self.home = HomeTimelines(store, cache, time, self.mint, codec, hydration, sight.facts, self.claims)
+        self.home = HomeTimelines(skeletons, time, codec, hydration, sight.facts)
         self.profiles = UserTimelines(store, time, codec, known, sight)
         self.admin = Admin(store, cache, time, "fanout", [f"shard/{n}" for n in range(SHARDS)], [])
 
@@ -119,8 +123,9 @@ class Stage:
 
     async def pass_time(self, seconds: float) -> None:
         await self.time.advance(seconds)
-        await self.one.claims.refresh()
-        await self.two.claims.refresh()
+        for server in (self.one, self.two):
+            await server.claims.refresh()
+            await server.tiers.refresh()
 
     async def user(self, name: str) -> int:
         user = (await self.one.users.create(Call(0, self.time.monotonic() + 2), name, Profile())).id

@@ -7,6 +7,7 @@ from typing import Any, cast
 from rookery_server.cache.interface import Cache
 from rookery_server.domain import ids
 from rookery_server.domain.events import Event, EventKind
+from rookery_server.domain.fanout import Crossing
 from rookery_server.domain.limits import PLAIN_PUSH_MS, WATERMARK_LAG_MS
 from rookery_server.domain.models import Profile, Reference, Reply, Tweet, User
 from rookery_server.domain.tokens import ConsistencyToken, NewerCursor, PageCursor
@@ -20,6 +21,8 @@ from rookery_server.services.hydrate import Hydration
 from rookery_server.services.pages import TimelinePage
 from rookery_server.services.quotas import LocalQuotas
 from rookery_server.services.sight import Sight
+from rookery_server.services.skeleton import Skeletons
+from rookery_server.services.tiers import TierDirectory
 from rookery_server.services.tweets import Draft, Posted, Tweets
 from rookery_server.services.user_timeline import UserTimelines
 from rookery_server.services.users import KnownUsers, Users
@@ -66,6 +69,7 @@ class World:
         self.store, self.cache = SimpleStore(), SimpleCache()
         self.applied: set[int] = set()
         self.ever_applied: set[int] = set()
+        self.crossing = Crossing()
         self.serve()
 
     def serve(self) -> None:
@@ -76,12 +80,14 @@ class World:
         self.claims = ClaimTracker(cache, store.shards, self.clock)
         quotas = LocalQuotas(self.clock)
         self.accounts = Accounts(store, cache, self.clock)
-        sight = Sight(store, cache, self.clock, self.accounts)
+        self.tiers = TierDirectory(store, self.clock, self.crossing)
+        sight = Sight(store, cache, self.clock, self.accounts, self.tiers.merged)
+        self.skeletons = Skeletons(store, cache, self.clock, self.mint, self.claims, self.tiers)
         self.changes = AccountChanges(store, cache, self.clock, self.mint, writes, sleep=self.clock.sleep)
         self.users = Users(store, self.clock, self.mint, known, self.accounts, self.changes, quotas, writes)
         self.tweets = Tweets(store, cache, self.clock, self.mint, codec, hydration, sight, quotas, writes)
         self.graph = Graph(store, cache, self.clock, self.mint, known, self.accounts, quotas, writes)
-        self.home = HomeTimelines(store, cache, self.clock, self.mint, codec, hydration, sight.facts, self.claims)
+        self.home = HomeTimelines(self.skeletons, self.clock, codec, hydration, sight.facts)
         self.profiles = UserTimelines(store, self.clock, codec, known, sight)
 
     # --- what people do ---------------------------------------------------------------------------------------
