@@ -5,6 +5,7 @@ A page token belongs to one method, one subject and one filter; given to any oth
 
 from __future__ import annotations
 
+from rookery_server.domain.live_cursors import LiveCursor
 from rookery_server.domain.tokens import ANY_READ, ConsistencyToken, NewerCursor, PageCursor, Scope, TokenSigner
 
 __all__ = ["Scope", "Tokens"]
@@ -22,7 +23,11 @@ class Tokens:
         """Raises InvalidToken."""
         return self._signer.newer_cursor(token, scope) if token else None
 
-    def sign(self, cursor: PageCursor | NewerCursor | None, scope: Scope) -> str:
+    def live_cursor(self, token: str, scope: Scope) -> LiveCursor | None:
+        """Raises InvalidToken."""
+        return self._signer.live_cursor(token, scope) if token else None
+
+    def sign(self, cursor: PageCursor | NewerCursor | LiveCursor | None, scope: Scope) -> str:
         """Empty for None: there is nothing more."""
         return self._signer.sign(cursor, scope) if cursor is not None else ""
 

@@ -16,6 +16,7 @@ from rookery_server.services.admin import Admin
 from rookery_server.services.audience import Audience
 from rookery_server.services.graph import Graph
 from rookery_server.services.home import HomeTimelines
+from rookery_server.services.live import LiveTimelines
 from rookery_server.services.moderation import Moderation
 from rookery_server.services.tweets import Tweets
 from rookery_server.services.user_timeline import UserTimelines
@@ -31,6 +32,7 @@ class UseCases:
     graph: Graph
     user_timelines: UserTimelines
     home: HomeTimelines
+    live: LiveTimelines
     admin: Admin
     moderation: Moderation
     audience: Audience
@@ -43,6 +45,6 @@ def servicers(use_cases: UseCases, signer: TokenSigner, clock: Clock) -> dict[st
         "rookery.v1.UserService": UserServicer(of.users, tokens, clock),
         "rookery.v1.TweetService": TweetServicer(of.tweets, tokens),
         "rookery.v1.GraphService": GraphServicer(of.graph, of.users, tokens),
-        "rookery.v1.TimelineService": TimelineServicer(of.user_timelines, of.home, of.users, tokens),
+        "rookery.v1.TimelineService": TimelineServicer(of.user_timelines, of.home, of.live, of.users, tokens),
         "rookery.v1.AdminService": AdminServicer(of.admin, of.moderation, of.audience, tokens, clock),
     }

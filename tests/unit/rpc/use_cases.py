@@ -22,6 +22,7 @@ from rookery_server.services.admin import Admin
 from rookery_server.services.audience import Audience
 from rookery_server.services.graph import Graph
 from rookery_server.services.home import HomeTimelines
+from rookery_server.services.live import LiveTimelines
 from rookery_server.services.moderation import Moderation
 from rookery_server.services.tweets import Tweets
 from rookery_server.services.user_timeline import UserTimelines
@@ -43,6 +44,7 @@ class Fakes:
     graph: Any = field(default_factory=lambda: scripted(Graph))
     user_timelines: Any = field(default_factory=lambda: scripted(UserTimelines))
     home: Any = field(default_factory=lambda: scripted(HomeTimelines))
+    live: Any = field(default_factory=lambda: scripted(LiveTimelines))
     admin: Any = field(default_factory=lambda: scripted(Admin))
     moderation: Any = field(default_factory=lambda: scripted(Moderation))
     audience: Any = field(default_factory=lambda: scripted(Audience))
@@ -57,8 +59,8 @@ class Fakes:
 async def fake_server() -> AsyncIterator[Fakes]:
     fakes = Fakes()
     cases = UseCases(
-        fakes.users, fakes.tweets, fakes.graph, fakes.user_timelines, fakes.home, fakes.admin, fakes.moderation,
-        fakes.audience,
+        fakes.users, fakes.tweets, fakes.graph, fakes.user_timelines, fakes.home, fakes.live, fakes.admin,
+        fakes.moderation, fakes.audience,
     )  # fmt: skip
     clock = SystemClock()
     server = RpcServer(
