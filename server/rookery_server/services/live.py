@@ -94,12 +94,12 @@ class LiveTimelines:
             pause_s = self._settings.poll_s
             while True:
                 due = self._clock.monotonic() >= sent_at + self._settings.heartbeat_s
-                if due:
-                    await self._look_for_pull_authors(watched)
                 message, then = await self._round(call, progress, only_known_replies, watched)
                 if message.bodies or due:
                     yield message
                     sent_at = self._clock.monotonic()
+                if due:  # behind a page, which has the relations loaded if they were not
+                    await self._look_for_pull_authors(watched)
                 if then is Next.NOW:
                     continue
                 left_s = sent_at + self._settings.heartbeat_s - self._clock.monotonic()

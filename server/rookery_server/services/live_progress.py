@@ -31,9 +31,12 @@ class Progress:
 
     @classmethod
     def begin(cls, position: LiveCursor | NewerCursor | None, now_ms: int) -> Progress:
+        """Where a stream begins (S9)."""
         if isinstance(position, LiveCursor):
             return cls(position)
-        return cls(LiveCursor(now_ms if position is None else position.complete_through_ms))
+        if position is None or not (position.complete_through_ms or position.newest_id):
+            return cls(LiveCursor(now_ms))
+        return cls(LiveCursor(position.complete_through_ms or ids.time_ms(position.newest_id)))
 
     @property
     def claim_ms(self) -> int:
@@ -53,12 +56,12 @@ class Progress:
         what to do next; what is to be sent counts as sent."""
         if page.info.stale:
             return [], Next.SOON
-        if self._below and page.info.complete_through_ms < self._through_ms:
+        if self._below and not self._closes_gap(page.info.complete_through_ms):
             return [], Next.SOON
         send = [at for at, id_ in enumerate(page.tweet_ids) if id_ not in self._sent]
         self._sent.update(page.tweet_ids[at] for at in send)
         then = self._descend(page) if self._below else self._move(page)
-        lowest = ids.first_at(max(0, self._through_ms - REREAD_MS))
+        lowest = ids.first_at(self._through_ms - REREAD_MS)
         self._sent = {id_ for id_ in self._sent if id_ >= lowest or self._floor <= id_ < self._below}
         return send[::-1], then
 
@@ -72,6 +75,10 @@ class Progress:
         self._below, self._floor = page.next_cursor.last_id, page.next_cursor.floor_id
         self._through_ms = claim_ms
         return Next.NOW
+
+    def _closes_gap(self, claim_ms: int) -> bool:
+        """Kept history claims less than lists do; of what is that old its claim says as much as a new one would."""
+        return claim_ms >= min(self._through_ms, ids.time_ms(self._below) + REREAD_MS)
 
     def _descend(self, page: TimelinePage) -> Next:
         if page.next_cursor is None:
