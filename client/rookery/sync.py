@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,7 +17,7 @@ import grpc
 
 from rookery.client import Client as AsyncClient
 from rookery.credentials import Credentials
-from rookery.v1 import graph_pb2, timelines_pb2, tweets_pb2, users_pb2
+from rookery.v1 import admin_pb2, graph_pb2, timelines_pb2, tweets_pb2, users_pb2
 
 Result = TypeVar("Result")
 
@@ -38,8 +39,12 @@ class _Loop:
         async def step() -> Any:
             return await anext(items, missing)
 
-        while (item := self.run(step())) is not missing:
-            yield item
+        try:
+            while (item := self.run(step())) is not missing:
+                yield item
+        finally:  # an iterator that is left half-way ends its stream
+            if isinstance(items, AsyncGenerator):
+                self.run(items.aclose())
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -121,6 +126,18 @@ class Client:
             self._client.update_profile(etag, display_name=display_name, bio=bio, location=location, url=url)
         )
 
+    def set_protected(self, protected: bool) -> users_pb2.SetProtectedResponse:
+        return self._loop.run(self._client.set_protected(protected))
+
+    def rename(self, username: str) -> users_pb2.RenameResponse:
+        return self._loop.run(self._client.rename(username))
+
+    def deactivate(self) -> users_pb2.DeactivateResponse:
+        return self._loop.run(self._client.deactivate())
+
+    def reactivate(self) -> users_pb2.ReactivateResponse:
+        return self._loop.run(self._client.reactivate())
+
     def create_tweet(
         self,
         text: str,
@@ -167,6 +184,33 @@ class Client:
     def followers(self, user_id: int, *, page_size: int = 0) -> Iterator[int]:
         return self._loop.iterate(self._client.followers(user_id, page_size=page_size))
 
+    def block(self, user_id: int) -> graph_pb2.BlockResponse:
+        return self._loop.run(self._client.block(user_id))
+
+    def unblock(self, user_id: int) -> graph_pb2.UnblockResponse:
+        return self._loop.run(self._client.unblock(user_id))
+
+    def mute(self, user_id: int, *, until: datetime | None = None) -> graph_pb2.MuteResponse:
+        return self._loop.run(self._client.mute(user_id, until=until))
+
+    def unmute(self, user_id: int) -> graph_pb2.UnmuteResponse:
+        return self._loop.run(self._client.unmute(user_id))
+
+    def approve_follow(self, user_id: int) -> graph_pb2.ApproveFollowResponse:
+        return self._loop.run(self._client.approve_follow(user_id))
+
+    def deny_follow(self, user_id: int) -> graph_pb2.DenyFollowResponse:
+        return self._loop.run(self._client.deny_follow(user_id))
+
+    def blocks(self, *, page_size: int = 0) -> Iterator[graph_pb2.BlockedAccount]:
+        return self._loop.iterate(self._client.blocks(page_size=page_size))
+
+    def mutes(self, *, page_size: int = 0) -> Iterator[graph_pb2.MutedAccount]:
+        return self._loop.iterate(self._client.mutes(page_size=page_size))
+
+    def follow_requests(self, *, page_size: int = 0) -> Iterator[graph_pb2.FollowRequester]:
+        return self._loop.iterate(self._client.follow_requests(page_size=page_size))
+
     def home_page(
         self,
         *,
@@ -175,6 +219,7 @@ class Client:
         newer_token: str = "",
         consistency_token: str = "",
         include_users: bool = False,
+        only_known_replies: bool = False,
     ) -> timelines_pb2.GetHomeTimelineResponse:
         return self._loop.run(
             self._client.home_page(
@@ -183,11 +228,34 @@ class Client:
                 newer_token=newer_token,
                 consistency_token=consistency_token,
                 include_users=include_users,
+                only_known_replies=only_known_replies,
             )
         )
 
-    def home_timeline(self, *, page_size: int = 0) -> Iterator[tweets_pb2.Tweet]:
-        return self._loop.iterate(self._client.home_timeline(page_size=page_size))
+    def home_timeline(self, *, page_size: int = 0, only_known_replies: bool = False) -> Iterator[tweets_pb2.Tweet]:
+        return self._loop.iterate(
+            self._client.home_timeline(page_size=page_size, only_known_replies=only_known_replies)
+        )
+
+    def stream_home(
+        self,
+        *,
+        resume_token: str = "",
+        newer_token: str = "",
+        only_known_replies: bool = False,
+        include_users: bool = False,
+        give_up_s: float | None = None,
+    ) -> Iterator[timelines_pb2.StreamHomeTimelineResponse]:
+        """Ends when its iterator is closed."""
+        return self._loop.iterate(
+            self._client.stream_home(
+                resume_token=resume_token,
+                newer_token=newer_token,
+                only_known_replies=only_known_replies,
+                include_users=include_users,
+                give_up_s=give_up_s,
+            )
+        )
 
     def user_timeline(
         self, user_id: int, *, page_size: int = 0, exclude_replies: bool = False
@@ -195,3 +263,36 @@ class Client:
         return self._loop.iterate(
             self._client.user_timeline(user_id, page_size=page_size, exclude_replies=exclude_replies)
         )
+
+    def outbox_status(self, *, days: int = 0) -> admin_pb2.GetOutboxStatusResponse:
+        return self._loop.run(self._client.outbox_status(days=days))
+
+    def list_shards(self) -> admin_pb2.ListShardsResponse:
+        return self._loop.run(self._client.list_shards())
+
+    def list_leases(self) -> admin_pb2.ListLeasesResponse:
+        return self._loop.run(self._client.list_leases())
+
+    def list_watermarks(self) -> admin_pb2.ListWatermarksResponse:
+        return self._loop.run(self._client.list_watermarks())
+
+    def verify_home(self, user_id: int) -> admin_pb2.VerifyHomeTimelineResponse:
+        return self._loop.run(self._client.verify_home(user_id))
+
+    def explain_home(self, user_id: int, tweet_id: int) -> admin_pb2.ExplainHomeTimelineResponse:
+        return self._loop.run(self._client.explain_home(user_id, tweet_id))
+
+    def rebuild_home(self, user_id: int) -> admin_pb2.RebuildHomeTimelineResponse:
+        return self._loop.run(self._client.rebuild_home(user_id))
+
+    def list_author_tiers(self, author_ids: Iterable[int] = ()) -> admin_pb2.ListAuthorTiersResponse:
+        return self._loop.run(self._client.list_author_tiers(author_ids))
+
+    def suspend_user(self, user_id: int) -> admin_pb2.SuspendUserResponse:
+        return self._loop.run(self._client.suspend_user(user_id))
+
+    def unsuspend_user(self, user_id: int) -> admin_pb2.UnsuspendUserResponse:
+        return self._loop.run(self._client.unsuspend_user(user_id))
+
+    def recount_user(self, user_id: int) -> users_pb2.UserCounts:
+        return self._loop.run(self._client.recount_user(user_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -19,6 +19,13 @@ READ_S: Final = 1.0
 WRITE_S: Final = 2.0
 LIST_S: Final = 5.0
 """A cold or deep page may have to be merged from the store."""
+CHANGE_S: Final = 5.0
+"""A change of an account waits a second, until no server's own copies are older."""
+INSPECT_S: Final = 15.0
+"""Recomputes what pages never do in one call."""
+
+SILENCE_S: Final = 45.0
+"""Three heartbeats: a stream so silent is dead, whatever its connection says."""
 
 Reply = TypeVar("Reply", bound=Message)
 Pick = Callable[[Any], Any]
@@ -33,9 +40,12 @@ class Transport:
         # Beyond this the server's transport refuses streams before it has looked at them: wait here instead.
         self._slots = asyncio.Semaphore(CALLS_PER_CONNECTION * connections)
         self._budget = RetryBudget()
+        self._target, self._tls = target, tls
+        # Streams last: on the calls' own connections they would use up their slots.
+        self._live: dict[grpc.aio.Channel, int] = {}
 
     async def close(self) -> None:
-        await asyncio.gather(*(channel.close() for channel in self._channels))
+        await asyncio.gather(*(channel.close() for channel in (*self._channels, *self._live)))
 
     async def call(
         self,
@@ -86,6 +96,33 @@ class Transport:
         finally:
             self._under_way[chosen] -= 1
             self._slots.release()
+
+    async def stream(
+        self, stub: type[Any], method: str, request: Message, reply: type[Reply], credentials: Credentials
+    ) -> AsyncGenerator[Reply, None]:
+        """One stream to its end, on a connection with free slots.  Raises the typed error it ended with, Unavailable
+        also when nothing comes for so long that it must be dead."""
+        channel = next((channel for channel, open_ in self._live.items() if open_ < CALLS_PER_CONNECTION), None)
+        if channel is None:
+            channel = open_channel(self._target, self._tls)
+        self._live[channel] = self._live.get(channel, 0) + 1
+        call = getattr(stub(channel), method)(request, metadata=credentials.metadata())
+        try:
+            while True:
+                async with asyncio.timeout(SILENCE_S):
+                    message = await call.read()
+                if message is grpc.aio.EOF:
+                    return
+                if not isinstance(message, reply):
+                    raise Internal(f"{method} answered {type(message).__name__}", code=grpc.StatusCode.INTERNAL)
+                yield message
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc(error) from error
+        except TimeoutError:
+            raise Unavailable("nothing came, not even a heartbeat", code=grpc.StatusCode.UNAVAILABLE) from None
+        finally:
+            call.cancel()
+            self._live[channel] -= 1
 
     async def _take_slot(self, method: str, ends: float) -> None:
         try:
