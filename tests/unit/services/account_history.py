@@ -65,10 +65,10 @@ class Server:
         writes = StartedWrites(process.clock, self.mint)
         quotas = LocalQuotas(process.clock, dict.fromkeys(LIMITS, 10**9))
         self.accounts = Accounts(store, cache, process.clock)
-        changes = AccountChanges(store, cache, process.clock, self.mint, writes)
-        self.moderation = Moderation(changes)
+        self.changes = AccountChanges(store, cache, process.clock, self.mint, writes)
+        self.moderation = Moderation(self.changes)
         self.users = Users(
-            store, process.clock, self.mint, KnownUsers(store), self.accounts, changes, quotas, writes
+            store, process.clock, self.mint, KnownUsers(store), self.accounts, self.changes, quotas, writes
         )  # fmt: skip
 
     def mint(self) -> int:

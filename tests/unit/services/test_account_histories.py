@@ -3,14 +3,18 @@ of the rules is needed for that."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from rookery_server.cache.memory import MemoryCacheWorld
+from rookery_server.domain.models import User
 from rookery_server.services import account_changes, accounts, profiles_cache
 from rookery_server.services.account_changes import AccountChanges
 from rookery_server.services.profiles_cache import CachedProfiles
 from tests.support.faults import Weather
+from tests.support.virtual_time import run
 from tests.unit.services.account_history import History, Wrong
 
 
@@ -68,3 +72,45 @@ def test_account_A2_without_the_event_it_is_caught(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(AccountChanges, "_replace", unannounced)
     assert caught(range(20), cache_refuses=0.2)
+
+
+def test_account_A4_a_worker_that_hears_of_it_at_once_does_not_come_too_early() -> None:
+    """The event rings, the row changes two seconds later, its server dies: what was overwritten at once would be filled
+    with the old state again."""
+    history = History(1, Weather())
+
+    async def scenario() -> None:
+        dying, other = history._server(), history._server()
+        history._worker()
+        alice = history.people[0]
+        await asyncio.sleep(10)
+        store = dying.changes._store
+        replace_user = store.replace_user
+
+        async def late(user: User, expected_etag: str) -> User:
+            await asyncio.sleep(1.9)
+            await replace_user(user, expected_etag)
+            dying.process.crash()
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+        store.replace_user = late  # type: ignore[method-assign]
+        changing = asyncio.create_task(history._ask(dying, dying.users.set_protected(dying.call(alice), True)))
+        seen = []
+        for _ in range(10):
+            await asyncio.sleep(1)
+            seen.append((await other.accounts.standing([alice]))[alice].protected)
+        assert (await changing, seen[0], seen[-1]) == (None, False, True)
+        assert seen == sorted(seen)
+
+    run(scenario(), history.loop, history.chance.end)
+
+
+async def test_account_A5_no_two_stubs_are_alike() -> None:
+    cache = MemoryCacheWorld().client()
+    links, stubs = await cache.open_links(), set[bytes | None]()
+    for _ in range(3):
+        await cache.stub_profile(7, 1)
+        stubs.add((await cache.read_profiles([7]))[7].seen)
+        await cache.overwrite_profile(7, 1, links)
+        stubs.add((await cache.read_profiles([7]))[7].seen)
+    assert len(stubs) == 6
