@@ -168,6 +168,8 @@ class Metrics:
         self.list_build = self._histogram(catalogue.LIST_BUILD)
         self.list_builds = self._counter(catalogue.LIST_BUILDS)
         self.list_builds_in_flight = self._gauge(catalogue.LIST_BUILDS_IN_FLIGHT)
+        self.verified_homes = self._counter(catalogue.VERIFIED_HOMES)
+        self.home_mismatches = self._counter(catalogue.HOME_MISMATCHES)
 
     def _delivery(self) -> None:
         self.watermark_lag = self._gauge(catalogue.WATERMARK_LAG)

@@ -212,6 +212,18 @@ LIST_BUILDS = Spec(
     (_closed("outcome", "stored", "served", "capped", "failed"),),
 )
 LIST_BUILDS_IN_FLIGHT = Spec("rookery_list_builds_in_flight", Kind.GAUGE, "builds under way")
+VERIFIED_HOMES = Spec(
+    "rookery_verified_homes_total",
+    Kind.COUNTER,
+    "cached homes lately read that were compared with the truth, computed anew; absent = no list by then",
+    (_closed("outcome", "equal", "differs", "absent", "failed"),),
+)
+HOME_MISMATCHES = Spec(
+    "rookery_home_mismatches_total",
+    Kind.COUNTER,
+    "tweets a home was wrong about at or below what it claimed; anything but 0 is a bug",
+    (_closed("kind", "missing", "forbidden", "doubled"),),
+)
 
 # --- delivery -------------------------------------------------------------------------------------------------
 WATERMARK_LAG = Spec(

@@ -13,6 +13,7 @@ class CountingWitness:
         self._pages, self._removals, self._builds = metrics.home_pages, metrics.removals, metrics.list_builds
         self._rounds, self._age = metrics.page_rounds(), metrics.complete_through_age()
         self._build_time, self._building = metrics.list_build, metrics.list_builds_in_flight()
+        self._verified, self._mismatches = metrics.verified_homes, metrics.home_mismatches
 
     def request(self, method: str, outcome: str) -> None:
         self._requests(method, outcome).inc()
@@ -40,3 +41,9 @@ class CountingWitness:
 
     def removal(self, operation: str, settled: bool) -> None:
         self._removals(operation, "true" if settled else "false").inc()
+
+    def verified(self, outcome: str) -> None:
+        self._verified(outcome).inc()
+
+    def home_mismatch(self, kind: str) -> None:
+        self._mismatches(kind).inc()
