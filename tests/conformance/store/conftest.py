@@ -8,7 +8,7 @@ import pytest
 
 from rookery_server.domain import limits
 from rookery_server.domain.clock import Clock, SystemClock
-from rookery_server.store.cassandra import outbox
+from rookery_server.store.cassandra import counts, outbox
 from rookery_server.store.interface import Store
 from rookery_server.store.memory import MemoryStoreWorld
 from tests.conformance.ids import Ids
@@ -45,6 +45,7 @@ def store(make_store: MakeStore) -> Store:
 def short_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the real adapter reads at once, cut to a few rows: so that a handful of rows takes several reads."""
     monkeypatch.setattr(outbox, "_PAGE", 3)
+    monkeypatch.setattr(counts, "_BODIES_PAGE", 3)
     monkeypatch.setattr(limits, "FOLLOWER_PAGE", 3)
 
 

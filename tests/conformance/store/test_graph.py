@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
@@ -107,6 +108,33 @@ async def test_a_mirror_is_never_corrected_backwards(store: Store, ids: Ids) -> 
     await write(store, ids, Edge(ME, YOU, True, 5))
     await store.repair_mirror(Edge(ME, YOU, False, 4))
     assert await followers(store, YOU, 10) == [ME]
+
+
+async def test_a_cut_edge_is_off_on_both_sides_and_not_in_the_log(store: Store, ids: Ids) -> None:
+    await write(store, ids, Edge(ME, YOU, True, 5))
+    cut = Edge(ME, YOU, False, 6)
+    for _ in range(2):
+        await store.cut_edge(cut)
+    assert await store.edge(ME, YOU) == cut
+    assert await followers(store, YOU, 10) == []
+    now = time.time_ns() // 1_000_000
+    log = await store.read(shard_of(ME, store.shards), now - 60_000, now + 60_000)
+    assert [row.event.kind for row in log if row.event] == [EventKind.FOLLOW]
+
+
+async def test_an_edge_is_never_cut_backwards(store: Store, ids: Ids) -> None:
+    edge = Edge(ME, YOU, True, 5)
+    await write(store, ids, edge)
+    await store.cut_edge(Edge(ME, YOU, False, 4))
+    assert await store.edge(ME, YOU) == edge
+    assert await followers(store, YOU, 10) == [ME]
+
+
+async def test_an_edge_cut_before_it_came_stays_cut(store: Store, ids: Ids) -> None:
+    await store.cut_edge(Edge(ME, YOU, False, 6))
+    await write(store, ids, Edge(ME, YOU, True, 5))
+    assert await store.edge(ME, YOU) == Edge(ME, YOU, False, 6)
+    assert await followers(store, YOU, 10) == []
 
 
 async def test_whom_one_follows_comes_by_followee(store: Store, ids: Ids) -> None:

@@ -46,6 +46,15 @@ async def test_borders_are_half_open(store: Store, ids: Ids) -> None:
     assert await store.read(0, at, at) == ()
 
 
+async def test_an_event_is_filed_alone(store: Store, ids: Ids) -> None:
+    subject = subjects_of(store, 1, 1)[0]
+    event = ids.event(EventKind.ACCOUNT, subject, subject, 5)
+    for _ in range(2):
+        await store.append(event)
+    at = snowflake.time_ms(event.id)
+    assert [row.event for row in await store.read(1, at, at + 1)] == [event]
+
+
 async def test_the_border_of_a_window_hides_nothing(store: Store) -> None:
     subject = subjects_of(store, 2, 1)[0]
     border = (time.time_ns() // 1_000_000 // WINDOW_MS) * WINDOW_MS
