@@ -257,6 +257,27 @@ class Client:
             )
         )
 
+    def user_page(
+        self,
+        user_id: int,
+        *,
+        page_size: int = 0,
+        page_token: str = "",
+        exclude_replies: bool = False,
+        include_users: bool = False,
+        consistency_token: str = "",
+    ) -> timelines_pb2.GetUserTimelineResponse:
+        return self._loop.run(
+            self._client.user_page(
+                user_id,
+                page_size=page_size,
+                page_token=page_token,
+                exclude_replies=exclude_replies,
+                include_users=include_users,
+                consistency_token=consistency_token,
+            )
+        )
+
     def user_timeline(
         self, user_id: int, *, page_size: int = 0, exclude_replies: bool = False
     ) -> Iterator[tweets_pb2.Tweet]:

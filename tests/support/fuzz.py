@@ -87,6 +87,17 @@ class Fuzz:
         return self._random.choice((0, 1, -1, 100, 101, (1 << 31) - 1, -(1 << 31)))
 
 
+async def _answer(channel: grpc.aio.Channel, method: Method, raw: bytes, metadata: tuple[tuple[str, str], ...]) -> None:
+    """Of a stream, the first message."""
+    if not method.streams:
+        unary: Any = channel.unary_unary(method.path)
+        await unary(raw, metadata=metadata, timeout=10)
+        return
+    stream: Any = channel.unary_stream(method.path)(raw, metadata=metadata, timeout=10)
+    await stream.read()
+    stream.cancel()
+
+
 async def answers_well(
     channel: grpc.aio.Channel, methods: Sequence[Method], count: int, seed: int, ids: Sequence[int] = ()
 ) -> Counter[str]:
@@ -96,8 +107,7 @@ async def answers_well(
         method = methods[at % len(methods)]
         raw, metadata = fuzz.request(method.request), fuzz.metadata()
         try:
-            call: Any = channel.unary_unary(method.path)
-            await call(raw, metadata=metadata, timeout=10)
+            await _answer(channel, method, raw, metadata)
             codes["OK"] += 1
         except grpc.aio.AioRpcError as error:
             codes[error.code().name] += 1

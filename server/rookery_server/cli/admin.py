@@ -1,15 +1,19 @@
-"""`rookery admin …`: how the log of consequences is doing."""
+"""`rookery admin …`: how the log of consequences is doing, and what operators do about accounts and homes."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 
-from rookery_server.cli import render
-from rookery_server.cli.session import session
+from rookery import Client
+from rookery.v1 import admin_pb2, users_pb2
+from rookery_server.cli import admin_timelines, render
+from rookery_server.cli.session import session, user_id
 
-app = typer.Typer(no_args_is_help=True, help="For operators: outbox, leases, watermarks.")
+app = typer.Typer(no_args_is_help=True, help="For operators: outbox, leases, watermarks, homes, tiers, accounts.")
+app.add_typer(admin_timelines.app, name="timeline")
 
 
 @app.command()
@@ -69,3 +73,79 @@ def watermarks(context: typer.Context) -> None:
         )
 
     on.show(found, human)
+
+
+@app.command()
+def tiers(
+    context: typer.Context,
+    users: Annotated[list[str] | None, typer.Argument(help="Whose; default: whoever is merged by readers.")] = None,
+) -> None:
+    """How authors' tweets reach their followers."""
+    on = session(context)
+
+    async def work(client: Client) -> tuple[admin_pb2.ListAuthorTiersResponse, dict[int, str]]:
+        found = await client.list_author_tiers([await user_id(client, user) for user in users or ()])
+        ids = [tier.author_id for tier in found.tiers]
+        names: dict[int, str] = {}
+        for start in range(0, len(ids), 100):
+            accounts = (await client.batch_get_users(ids[start : start + 100])).values()
+            names |= render.names_of(account for account in accounts if account is not None)
+        return found, names
+
+    found, names = on.run(work)
+    rows = [
+        (
+            tier.author_id,
+            f"@{names[tier.author_id]}" if tier.author_id in names else "–",
+            admin_timelines.name_of(admin_pb2.DeliveryTier.Name(tier.tier)),
+            tier.followers if tier.HasField("followers") else "–",
+            " and ".join(word for word in ("delivered", "merged") if getattr(tier, word)),
+            render.moment(tier.switch_time),
+        )
+        for tier in found.tiers
+    ]
+    columns = ("id", "name", "tier", "followers", "now", "switch")
+    on.show(found, lambda: render.table(on.out, f"{len(rows)} authors", columns, rows))
+
+
+@app.command()
+def suspend(context: typer.Context, user: str) -> None:
+    """Hide an account and its tweets from everybody, and stop it from writing."""
+    on = session(context)
+
+    async def work(client: Client) -> admin_pb2.SuspendUserResponse:
+        return await client.suspend_user(await user_id(client, user))
+
+    reply = on.run(work)
+    said = f"suspended {user} ({render.settled(reply)})"
+    on.show(reply, lambda: on.out.print(said, highlight=False, markup=False))
+
+
+@app.command()
+def unsuspend(context: typer.Context, user: str) -> None:
+    """Lift a suspension: the account is what its owner left it."""
+    on = session(context)
+
+    async def work(client: Client) -> admin_pb2.UnsuspendUserResponse:
+        return await client.unsuspend_user(await user_id(client, user))
+
+    reply = on.run(work)
+
+    def human() -> None:
+        render.user(on.out, reply.user)
+        on.out.print(f"  [dim]{render.settled(reply)}[/]", highlight=False)
+
+    on.show(reply, human)
+
+
+@app.command()
+def recount(context: typer.Context, user: str) -> None:
+    """Count an account's followers, following and tweets from its rows, now."""
+    on = session(context)
+
+    async def work(client: Client) -> users_pb2.UserCounts:
+        return await client.recount_user(await user_id(client, user))
+
+    of = on.run(work)
+    said = f"{of.followers} followers, following {of.following}, {of.tweets} tweets"
+    on.show(of, lambda: on.out.print(said, highlight=False))

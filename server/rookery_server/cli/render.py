@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
@@ -11,6 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from rookery.v1 import timelines_pb2, tweets_pb2, users_pb2
+
+
+class Settled(Protocol):
+    """An answer that says whether everybody goes by the change already."""
+
+    @property
+    def settled(self) -> bool: ...
 
 
 def moment(stamp: Timestamp) -> str:
@@ -32,7 +40,19 @@ def user(out: Console, found: users_pb2.User) -> None:
     for line in (found.profile.bio, found.profile.location, found.profile.url):
         if line:
             out.print(f"  {escape(line)}", highlight=False)
+    if found.HasField("counts"):
+        of = found.counts
+        out.print(f"  {of.followers} followers, following {of.following}, {of.tweets} tweets", highlight=False)
+    state = users_pb2.UserState.Name(found.state).removeprefix("USER_STATE_").lower()
+    marks = [*(["protected"] if found.protected else []), *([state] if state not in ("unspecified", "active") else [])]
+    if marks:
+        out.print(f"  [bold yellow]{', '.join(marks)}[/]", highlight=False)
     out.print(f"  [dim]since {moment(found.create_time)}, etag {escape(found.etag)}[/]", highlight=False)
+
+
+def settled(reply: Settled) -> str:
+    """What a removal or change answered, in words."""
+    return "everywhere from now on" if reply.settled else "durable; cached copies follow"
 
 
 def tweets(out: Console, shown: Iterable[tweets_pb2.Tweet], names: Mapping[int, str]) -> None:

@@ -79,7 +79,7 @@ class Session:
     def show(self, message: Message, human: Callable[[], None]) -> None:
         """`message` as one JSON document, or whatever `human` prints."""
         if self.as_json:
-            print(json.dumps(as_dict(message), ensure_ascii=False))
+            print(json.dumps(as_dict(message), ensure_ascii=False), flush=True)
         else:
             human()
 
