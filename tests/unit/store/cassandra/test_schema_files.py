@@ -17,7 +17,7 @@ HINT_WINDOW_S = 3 * 3600
 LAST_AUDIT_S = DAY_S
 WEEKLY_REPAIR_S = 7 * DAY_S
 TABLES = {name: cql.table(text) for name, text in schema_files.tables().items()}
-EDGES = ("following", "followers")
+REGISTERS = ("following", "followers", "blocks", "blocked_by", "mutes", "follow_requests")
 FOOTGUNS = re.compile(r"\b(?:counter|MATERIALIZED VIEW|CREATE INDEX|list<|set<|map<|frozen<)", re.IGNORECASE)
 
 
@@ -28,7 +28,7 @@ def test_half_a_batch_can_always_be_replayed(table: cql.Table) -> None:
     assert grace >= DAY_S
 
 
-@pytest.mark.parametrize("name", EDGES)
+@pytest.mark.parametrize("name", REGISTERS)
 def test_no_removal_outlives_its_tombstone(name: str) -> None:
     grace = TABLES[name].number("gc_grace_seconds") or 0
     assert grace > WEEKLY_REPAIR_S
@@ -56,6 +56,10 @@ def test_a_stopped_replica_is_asked_around_even_where_reads_are_rare(table: cql.
 
 def test_both_sides_of_an_edge_have_the_same_columns() -> None:
     assert TABLES["following"].columns == TABLES["followers"].columns
+
+
+def test_the_mirror_of_a_block_adds_its_shard_alone() -> None:
+    assert TABLES["blocked_by"].columns == TABLES["blocks"].columns | {"shard": "smallint"}
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
