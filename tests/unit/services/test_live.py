@@ -95,7 +95,7 @@ def test_live_S1_authors_who_are_merged_are_looked_at_too() -> None:
         alice, bob, star = await stage.people("alice", "bob", "star")
         await stage.make_pull(star)
         reader, other = stage.open(alice), stage.open(bob)
-        await asyncio.sleep(3)
+        await asyncio.sleep(3.4)  # between two looks
         for _ in range(5):
             await stage.one.page(alice)  # its copy of the star's list is as old as it may be when the post comes
             began, tweet = stage.time.monotonic(), await stage.post(star)
@@ -120,6 +120,7 @@ def test_live_S2_no_streams_no_work() -> None:
         for reader in readers:
             await reader.leave()
         before = stage.looks.commands.total()
+        assert "live poller" not in {task.get_name() for task in asyncio.all_tasks() if not task.cancelling()}
         await asyncio.sleep(60)
         assert stage.looks.commands.total() == before
         reader = stage.open(alice)
