@@ -7,19 +7,29 @@ from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import InvalidArgument, Violation
 from rookery_server.domain.fanout import Tier
 from rookery_server.rpc import convert
+from rookery_server.rpc.inspection import explanation, rebuilt, verification
 from rookery_server.rpc.paging import Tokens
 from rookery_server.rpc.users import own_account
 from rookery_server.services.account_changes import AccountChanged
 from rookery_server.services.admin import Admin, Lease, Marks, ShardStatus
 from rookery_server.services.audience import Audience, TierStanding
 from rookery_server.services.calls import Call
+from rookery_server.services.inspection import HomeInspection
 from rookery_server.services.moderation import Moderation
 from rookery_server.services.tokens import user_token
 
 
 class AdminServicer:
-    def __init__(self, admin: Admin, moderation: Moderation, audience: Audience, tokens: Tokens, clock: Clock):
-        self._admin, self._moderation, self._audience = admin, moderation, audience
+    def __init__(
+        self,
+        admin: Admin,
+        moderation: Moderation,
+        audience: Audience,
+        homes: HomeInspection,
+        tokens: Tokens,
+        clock: Clock,
+    ):
+        self._admin, self._moderation, self._audience, self._homes = admin, moderation, audience, homes
         self._tokens, self._clock = tokens, clock
 
     async def GetOutboxStatus(self, request: pb.GetOutboxStatusRequest, call: Call) -> pb.GetOutboxStatusResponse:
@@ -69,6 +79,22 @@ class AdminServicer:
 
     async def RecountUser(self, request: pb.RecountUserRequest, call: Call) -> pb.RecountUserResponse:
         return pb.RecountUserResponse(counts=convert.user_counts(await self._audience.recount(request.user_id)))
+
+    async def VerifyHomeTimeline(
+        self, request: pb.VerifyHomeTimelineRequest, call: Call
+    ) -> pb.VerifyHomeTimelineResponse:
+        return verification(await self._homes.verify(call, request.user_id))
+
+    async def ExplainHomeTimeline(
+        self, request: pb.ExplainHomeTimelineRequest, call: Call
+    ) -> pb.ExplainHomeTimelineResponse:
+        found = await self._homes.explain(call, request.user_id, request.tweet_id)
+        return explanation(found, author_tier(found.tier) if found.tier else None)
+
+    async def RebuildHomeTimeline(
+        self, request: pb.RebuildHomeTimelineRequest, call: Call
+    ) -> pb.RebuildHomeTimelineResponse:
+        return rebuilt(await self._homes.rebuild(call, request.user_id))
 
     def _token(self, changed: AccountChanged) -> str:
         return self._tokens.of_write(user_token(changed.user.id, self._clock.now_ms()))

@@ -16,6 +16,7 @@ from rookery_server.services.admin import Admin
 from rookery_server.services.audience import Audience
 from rookery_server.services.graph import Graph
 from rookery_server.services.home import HomeTimelines
+from rookery_server.services.inspection import HomeInspection
 from rookery_server.services.live import LiveTimelines
 from rookery_server.services.moderation import Moderation
 from rookery_server.services.tweets import Tweets
@@ -36,6 +37,7 @@ class UseCases:
     admin: Admin
     moderation: Moderation
     audience: Audience
+    homes: HomeInspection
 
 
 def servicers(use_cases: UseCases, signer: TokenSigner, clock: Clock) -> dict[str, object]:
@@ -46,5 +48,5 @@ def servicers(use_cases: UseCases, signer: TokenSigner, clock: Clock) -> dict[st
         "rookery.v1.TweetService": TweetServicer(of.tweets, tokens),
         "rookery.v1.GraphService": GraphServicer(of.graph, of.users, tokens),
         "rookery.v1.TimelineService": TimelineServicer(of.user_timelines, of.home, of.live, of.users, tokens),
-        "rookery.v1.AdminService": AdminServicer(of.admin, of.moderation, of.audience, tokens, clock),
+        "rookery.v1.AdminService": AdminServicer(of.admin, of.moderation, of.audience, of.homes, tokens, clock),
     }

@@ -38,8 +38,8 @@ class BackgroundVerifier:
         self._every_s, self._sleep = every_s, sleep
 
     async def run(self) -> None:
-        """Until cancelled; at once over if switched off (0)."""
-        while self._every_s > 0:
+        """Until cancelled."""
+        while True:
             await self._sleep(self._every_s)
             await self.step()
 
@@ -50,7 +50,9 @@ class BackgroundVerifier:
             return
         try:
             found = await self._verifier.verify(user_id, self._clock.monotonic() + PAGES_S, APART_S)
-        except RookeryError:
+        except Exception as error:  # whatever it stumbles over, the server behind it goes on serving
+            if not isinstance(error, RookeryError):
+                log.exception("the home of %d could not be verified", user_id)
             self._witness.verified("failed")
             return
         if not found.cached:

@@ -78,6 +78,7 @@ def serve_choices(settings: config.Settings) -> Choices:
         crossing=settings.tiers.crossing,
         live=LiveSettings(per_user=of.per_user, heartbeat_s=of.heartbeat_s, poll_s=of.poll_s),
         streams=StreamTimes(max_age_s=of.max_age_s, slow_s=of.slow_s),
+        verify_every_s=settings.verifier.every_s,
     )
 
 

@@ -28,9 +28,11 @@ from rookery_server.services.admin import Admin
 from rookery_server.services.audience import Audience
 from rookery_server.services.claims import ClaimTracker
 from rookery_server.services.clock_gate import ClockGate
+from rookery_server.services.explain import HomeExplainer
 from rookery_server.services.graph import Graph
 from rookery_server.services.home import HomeTimelines
 from rookery_server.services.hydrate import Hydration
+from rookery_server.services.inspection import HomeInspection
 from rookery_server.services.lately import Lately
 from rookery_server.services.leasing import WorkerIdKeeper
 from rookery_server.services.live import DEFAULT_SETTINGS as LIVE_DEFAULTS
@@ -40,9 +42,12 @@ from rookery_server.services.quotas import LIMITS, LocalQuotas, Quota, Quotas
 from rookery_server.services.sight import Sight
 from rookery_server.services.skeleton import Skeletons
 from rookery_server.services.tiers import AS_SHIPPED, TierDirectory
+from rookery_server.services.truth import HomeTruth
 from rookery_server.services.tweets import Tweets
 from rookery_server.services.user_timeline import UserTimelines
 from rookery_server.services.users import KnownUsers, Users
+from rookery_server.services.verifier import BackgroundVerifier
+from rookery_server.services.verify import HomeVerifier
 from rookery_server.services.writes import StartedWrites
 from rookery_server.store.interface import Store
 from rookery_server.wiring.background import Background
@@ -72,6 +77,8 @@ class Choices:
     crossing: Crossing = AS_SHIPPED
     live: LiveSettings = LIVE_DEFAULTS
     streams: StreamTimes = DEFAULT_TIMES
+    verify_every_s: float = 10.0
+    """One home of those lately read is compared with its rows as often; 0 = never."""
 
 
 DEFAULT_CHOICES = Choices()
@@ -130,10 +137,14 @@ class ServerProcess:
         hydration, users = Hydration(store, cache, seen), KnownUsers(store)
         accounts = Accounts(store, cache, clock, seen)
         changes = AccountChanges(store, cache, clock, mint, writes, seen)
-        sight = Sight(store, cache, clock, accounts, self._tiers.merged)
+        sight = Sight(store, cache, clock, accounts, self._tiers)
         skeletons = Skeletons(store, cache, clock, mint, self._claims, self._tiers, seen)
         home = HomeTimelines(skeletons, clock, codec, hydration, sight.facts, seen, self._lately)
         shards = [leases.shard_name(shard) for shard in range(store.shards)]
+        audience, truth = Audience(store, clock, self._choices.thresholds), HomeTruth(store, clock, codec)
+        verifier = HomeVerifier(skeletons, self._claims, truth, clock, codec, hydration, sight.facts)
+        explainer = HomeExplainer(store, cache, clock, skeletons, self._claims, truth, audience)
+        self._verifier = BackgroundVerifier(verifier, self._lately, clock, seen, self._choices.verify_every_s)
         return UseCases(
             users=Users(store, clock, mint, users, accounts, changes, quotas, writes, seen),
             tweets=Tweets(store, cache, clock, mint, codec, hydration, sight, quotas, writes, seen),
@@ -143,7 +154,8 @@ class ServerProcess:
             live=LiveTimelines(home, cache, clock, self._choices.live),
             admin=Admin(store, cache, clock, WorkerSettings().reader, shards, leases.WORKER_IDS),
             moderation=Moderation(changes),
-            audience=Audience(store, clock, self._choices.thresholds),
+            audience=audience,
+            homes=HomeInspection(store, cache, clock, verifier, explainer, skeletons.builds),
         )
 
     async def start(self) -> tuple[int, int]:
@@ -164,6 +176,8 @@ class ServerProcess:
             ("heartbeat", beat.run()),
         ):
             self._background.start(name, work)
+        if self._choices.verify_every_s:
+            self._background.start("verifier", self._verifier.run())
         await self._health.started()
         return port, health
 

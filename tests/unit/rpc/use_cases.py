@@ -22,6 +22,7 @@ from rookery_server.services.admin import Admin
 from rookery_server.services.audience import Audience
 from rookery_server.services.graph import Graph
 from rookery_server.services.home import HomeTimelines
+from rookery_server.services.inspection import HomeInspection
 from rookery_server.services.live import LiveTimelines
 from rookery_server.services.moderation import Moderation
 from rookery_server.services.tweets import Tweets
@@ -48,6 +49,7 @@ class Fakes:
     admin: Any = field(default_factory=lambda: scripted(Admin))
     moderation: Any = field(default_factory=lambda: scripted(Moderation))
     audience: Any = field(default_factory=lambda: scripted(Audience))
+    homes: Any = field(default_factory=lambda: scripted(HomeInspection))
     signer: TokenSigner = field(default_factory=lambda: TokenSigner({1: b"k" * 32}, signing=1))
     channel: grpc.aio.Channel = field(init=False)
 
@@ -60,7 +62,7 @@ async def fake_server() -> AsyncIterator[Fakes]:
     fakes = Fakes()
     cases = UseCases(
         fakes.users, fakes.tweets, fakes.graph, fakes.user_timelines, fakes.home, fakes.live, fakes.admin,
-        fakes.moderation, fakes.audience,
+        fakes.moderation, fakes.audience, fakes.homes,
     )  # fmt: skip
     clock = SystemClock()
     server = RpcServer(
