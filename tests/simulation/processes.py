@@ -74,7 +74,7 @@ class Server:
         hydration, quotas = Hydration(store, cache), LocalQuotas(clock, dict.fromkeys(LIMITS, 10**9))
         accounts = Accounts(store, cache, clock)
         self._tiers = TierDirectory(store, clock)
-        sight = Sight(store, cache, clock, accounts, self._tiers.merged)
+        sight = Sight(store, cache, clock, accounts, self._tiers)
         skeletons = Skeletons(store, cache, clock, mint, self._claims, self._tiers)
         self.tweets = Tweets(store, cache, clock, mint, codec, hydration, sight, quotas, writes)
         self.graph = Graph(store, cache, clock, mint, users, accounts, quotas, writes)

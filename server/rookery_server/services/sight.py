@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 
 from rookery_server.cache.interface import Lists
 from rookery_server.domain.clock import Clock
@@ -13,28 +13,19 @@ from rookery_server.domain.tokens import ConsistencyToken
 from rookery_server.services.accounts import Accounts
 from rookery_server.services.calls import Call
 from rookery_server.services.facts import FactFinder
+from rookery_server.services.loading import Loading
 from rookery_server.services.relations import RelationRows
+from rookery_server.services.tiers import TierDirectory
 from rookery_server.services.viewers import Viewers
 
 
-def _nobody() -> Collection[int]:
-    return ()
-
-
 class Sight:
-    """One for each server process.  `merged`: the authors whose lists readers merge now; may raise StoreUnavailable."""
+    """One for each server process."""
 
-    def __init__(
-        self,
-        store: RelationRows,
-        cache: Lists,
-        clock: Clock,
-        accounts: Accounts,
-        merged: Callable[[], Collection[int]] = _nobody,
-    ):
+    def __init__(self, store: RelationRows, cache: Lists, clock: Clock, accounts: Accounts, tiers: TierDirectory):
         self.accounts = accounts
         self.facts = FactFinder(store, accounts)
-        self.viewers = Viewers(store, cache, clock, merged)
+        self.viewers = Viewers(cache, Loading(store, cache, clock, tiers))
 
     async def visible(
         self, call: Call, tweets: Sequence[Tweet | None], token: ConsistencyToken | None = None

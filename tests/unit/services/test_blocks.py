@@ -216,9 +216,11 @@ async def test_edge_E16_refused(world: World) -> None:
         with pytest.raises(NotFound):
             await change(world.call(alice), 12345)
     await become(world, alice, state=UserState.DEACTIVATED)
-    for change in (world.graph.block, world.graph.unblock, world.graph.mute, world.graph.unmute, world.graph.follow):
+    for refused in (world.graph.block, world.graph.unblock, world.graph.unmute, world.graph.follow):
         with pytest.raises(AccountInactive):
-            await change(world.call(alice), bob)
+            await refused(world.call(alice), bob)
+    with pytest.raises(AccountInactive):
+        await world.graph.mute(world.call(alice), bob)
     assert not world.store.log
 
 

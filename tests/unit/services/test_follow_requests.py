@@ -10,6 +10,7 @@ from rookery_server.domain.events import EventKind
 from rookery_server.domain.limits import FOLLOWING_MAX
 from rookery_server.domain.models import Edge, FollowRequest
 from rookery_server.domain.tokens import PageCursor
+from rookery_server.services.edges import EdgeChanged
 from tests.unit.services.people import become
 from tests.unit.services.world import World
 
@@ -119,10 +120,14 @@ async def test_edge_E19_the_cap_is_the_requesters(world: World, asked: tuple[int
 
 async def test_edge_E20_denied_and_withdrawn(world: World, asked: tuple[int, int]) -> None:
     alice, bob = asked
-    for end in (
-        lambda: world.graph.deny(world.call(bob), alice),
-        lambda: world.graph.unfollow(world.call(alice), bob),
-    ):
+
+    async def deny() -> EdgeChanged:
+        return await world.graph.deny(world.call(bob), alice)
+
+    async def withdraw() -> EdgeChanged:
+        return await world.graph.unfollow(world.call(alice), bob)
+
+    for end in (deny, withdraw):
         before = _request(world, alice, bob).version_us
         assert (await end()).settled
         assert (await end()).settled

@@ -53,7 +53,7 @@ class Server:
         self.claims = ClaimTracker(cache, SHARDS, time)
         self.accounts = Accounts(store, cache, time)
         self.tiers = TierDirectory(store, time)
-        sight = Sight(store, cache, time, self.accounts, self.tiers.merged)
+        sight = Sight(store, cache, time, self.accounts, self.tiers)
         skeletons = Skeletons(store, cache, time, self.mint, self.claims, self.tiers)
         self.changes = AccountChanges(store, cache, time, self.mint, writes, sleep=time.sleep)
         self.users = Users(store, time, self.mint, known, self.accounts, self.changes, quotas, writes)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from typing import cast
 
 import pytest
 
 from rookery_server.cache.interface import Cache
 from rookery_server.domain.errors import StoreUnavailable
+from rookery_server.domain.fanout import AuthorTier
 from rookery_server.domain.limits import BLOCKERS_CARRIED
 from rookery_server.domain.models import Block, Edge, Mute, Relations
 from rookery_server.domain.rules import Viewer
+from rookery_server.services.loading import Loading
 from rookery_server.services.relations import load_relations, relations_of
+from rookery_server.services.tiers import TierDirectory
 from rookery_server.services.tokens import block_token, edge_token, mute_token, speaks_of_relations, tweet_token
 from rookery_server.services.viewers import Viewers
 from rookery_server.store.interface import Store
@@ -62,15 +64,17 @@ async def test_blockers_are_carried_up_to_the_limit(world: World, more: int, car
     assert relations.blocked_by == (frozenset(blockers) if carried else None)
 
 
-def viewers(world: World, merged: Callable[[], Collection[int]] = frozenset) -> Viewers:
-    return Viewers(cast(Store, world.store), cast(Cache, world.cache), world.clock, merged)
+def viewers(world: World) -> Viewers:
+    store, cache = cast(Store, world.store), cast(Cache, world.cache)
+    return Viewers(cache, Loading(store, cache, world.clock, TierDirectory(store, world.clock)))
 
 
 async def test_removal_R2_a_viewer_is_loaded_once_and_kept(world: World) -> None:
     alice, bob, carol = world.user(), world.user(), world.user()
     await world.follow(alice, bob)
     await world.graph.block(world.call(alice), carol)
-    looking = viewers(world, lambda: {bob})
+    world.store.author_tiers[bob] = AuthorTier(bob, True, 0)
+    looking = viewers(world)
     first = await looking.of(alice)
     assert first.relations.blocked == {carol}
     assert first.relations.pull == {bob}
@@ -90,7 +94,7 @@ async def test_removal_R2_a_viewer_loaded_late_is_not_kept_over_a_stub(world: Wo
     world.store.after["following"] = block
     await viewers(world).of(alice)
     assert world.cache.relations[alice][1] is None
-    assert (await viewers(world).of(alice)).relations.blocked_by == {bob}
+    assert (await viewers(world).of(alice)).relations.blocked_by == frozenset({bob})
 
 
 async def test_nobody_in_particular_has_no_relations_and_costs_nothing(world: World) -> None:
@@ -107,11 +111,12 @@ async def test_without_the_cache_the_truth_is_read(world: World) -> None:
 
 
 async def test_relations_made_without_knowing_who_is_merged_are_not_kept(world: World) -> None:
-    def unknown() -> Collection[int]:
+    def unknown() -> None:
         raise StoreUnavailable
 
     alice = world.user()
-    assert (await viewers(world, unknown).of(alice)).relations == Relations(0)
+    world.store.before["tiers"] = unknown
+    assert (await viewers(world).of(alice)).relations == Relations(0)
     assert alice not in world.cache.relations
 
 
@@ -122,8 +127,8 @@ async def test_a_token_of_ones_relations_has_them_read_anew(world: World) -> Non
     token = (await world.graph.block(world.call(bob), alice)).token
     world.cache.down.clear()
     assert (await viewers(world).of(alice)).relations.blocked_by == frozenset()  # not settled: the old copy stands
-    assert (await viewers(world).of(alice, token)).relations.blocked_by == {bob}
-    assert (await viewers(world).of(alice)).relations.blocked_by == {bob}
+    assert (await viewers(world).of(alice, token)).relations.blocked_by == frozenset({bob})
+    assert (await viewers(world).of(alice)).relations.blocked_by == frozenset({bob})
 
 
 def test_which_tokens_speak_of_whose_relations() -> None:

@@ -81,7 +81,7 @@ class World:
         quotas = LocalQuotas(self.clock)
         self.accounts = Accounts(store, cache, self.clock)
         self.tiers = TierDirectory(store, self.clock, self.crossing)
-        sight = Sight(store, cache, self.clock, self.accounts, self.tiers.merged)
+        sight = Sight(store, cache, self.clock, self.accounts, self.tiers)
         self.skeletons = Skeletons(store, cache, self.clock, self.mint, self.claims, self.tiers)
         self.changes = AccountChanges(store, cache, self.clock, self.mint, writes, sleep=self.clock.sleep)
         self.users = Users(store, self.clock, self.mint, known, self.accounts, self.changes, quotas, writes)
