@@ -230,6 +230,10 @@ class Quotas(_Section):
 
     tweets_per_3h: Annotated[int, Field(ge=1)] = limits.TWEETS_PER_3H
     follows_per_day: Annotated[int, Field(ge=1)] = limits.FOLLOWS_PER_DAY
+    blocks_per_day: Annotated[int, Field(ge=1)] = limits.BLOCKS_PER_DAY
+    """And mutes."""
+    account_changes_per_day: Annotated[int, Field(ge=1)] = limits.ACCOUNT_CHANGES_PER_DAY
+    renames_per_week: Annotated[int, Field(ge=1)] = limits.RENAMES_PER_WEEK
 
 
 def unreadable(name: str, file: Path) -> Iterator[str]:

@@ -73,7 +73,13 @@ def redis_cache(settings: config.Settings, clock: Clock, metrics: Metrics) -> Re
 def serve_choices(settings: config.Settings) -> Choices:
     of = settings.streams
     return Choices(
-        quotas={Quota.TWEETS: settings.quotas.tweets_per_3h, Quota.FOLLOWS: settings.quotas.follows_per_day},
+        quotas={
+            Quota.TWEETS: settings.quotas.tweets_per_3h,
+            Quota.FOLLOWS: settings.quotas.follows_per_day,
+            Quota.BLOCKS: settings.quotas.blocks_per_day,
+            Quota.ACCOUNT_CHANGES: settings.quotas.account_changes_per_day,
+            Quota.RENAMES: settings.quotas.renames_per_week,
+        },
         thresholds=settings.tiers.thresholds,
         crossing=settings.tiers.crossing,
         live=LiveSettings(per_user=of.per_user, heartbeat_s=of.heartbeat_s, poll_s=of.poll_s),
