@@ -103,7 +103,8 @@ class ListSource:
 
 
 class PulledSource:
-    """A cached list together with the lists of the authors who are not delivered into it (B18 to B20).
+    """A cached list together with the lists of the authors who are not delivered into it (T7 of
+    docs/protocols/tier.md).
 
     Both are only known down to a floor.  Above the list's own, authors in the way are read deeper in the store; below
     it the list knows nothing, and so nor does this."""

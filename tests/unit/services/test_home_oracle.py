@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
 
+from rookery_server.cache.interface import HistoryRead
 from rookery_server.domain import ids
 from rookery_server.domain.events import EventKind
 from rookery_server.domain.limits import REREAD_MS, WATERMARK_LAG_MS
@@ -31,6 +33,7 @@ class Copy:
     homes: dict[int, list[int]]
     built_under: dict[int, int]
     authors: dict[int, list[int]]
+    histories: dict[int, HistoryRead]
     marks: dict[int, int] | None
 
 
@@ -44,7 +47,12 @@ class Life:
     copies: dict[str, Copy] = field(default_factory=dict)
 
     async def step(self) -> None:
-        deeds = {
+        deeds = self.deeds()
+        await self.dice.choices(list(deeds), list(deeds.values()))[0]()
+
+    def deeds(self) -> dict[Callable[[], Awaitable[None]], int]:
+        """What may happen, and how often."""
+        return {
             self.post: 30,
             self.follow: 4,
             self.unfollow: 2,
@@ -60,7 +68,6 @@ class Life:
             self.fail_over: 1,
             self.restart_empty: 1,
         }
-        await self.dice.choices(list(deeds), list(deeds.values()))[0]()
 
     # --- people -----------------------------------------------------------------------------------------------
 
@@ -83,6 +90,7 @@ class Life:
         for held in self.copies.values():  # settled: the replicas have it too
             held.homes.pop(one, None)
             held.built_under.pop(one, None)
+            held.histories.pop(one, None)
 
     async def delete(self) -> None:
         live = [id_ for id_, row in self.world.store.tweets.items() if row.body]
@@ -136,6 +144,7 @@ class Life:
                 {key: cache.homes[key] for key in here if key in cache.homes},
                 {key: cache.built_under[key] for key in here if key in cache.built_under},
                 {key: cache.authors[key] for key in here if key in cache.authors},
+                {key: cache.histories[key] for key in here if key in cache.histories},
                 cache.marks[node],
             )
         )
@@ -150,6 +159,7 @@ class Life:
         cache.homes |= copy.deepcopy(held.homes)
         cache.built_under |= held.built_under
         cache.authors |= copy.deepcopy(held.authors)
+        cache.histories |= held.histories
         cache.marks[node] = dict(held.marks)
         self._open_again(min(held.marks.values()) - REREAD_MS)
 
@@ -164,7 +174,7 @@ class Life:
     def _empty(self, node: str) -> None:
         cache = self.world.cache
         cache.generations[node] += 1
-        for keys in (cache.homes, cache.built_under, cache.authors):
+        for keys in (cache.homes, cache.built_under, cache.authors, cache.histories):
             for key in [key for key in keys if cache.node_of(key) == node]:
                 del keys[key]
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from rookery_server.cache.interface import Cache
 from rookery_server.domain import ids
 from rookery_server.domain.events import Event, EventKind
-from rookery_server.domain.fanout import Crossing
+from rookery_server.domain.fanout import AuthorTier, Crossing
 from rookery_server.domain.limits import PLAIN_PUSH_MS, WATERMARK_LAG_MS
 from rookery_server.domain.models import Profile, Reference, Reply, Tweet, User
 from rookery_server.domain.tokens import ConsistencyToken, NewerCursor, PageCursor
@@ -63,13 +63,15 @@ class TextCodec:
 class World:
     """`server()` makes another server over the same stores; `applied` are the events the worker is done with."""
 
-    def __init__(self) -> None:
+    def __init__(self, crossing: Crossing | None = None) -> None:
         self.clock = TestClock()
         self.mint = Mint(self.clock)
         self.store, self.cache = SimpleStore(), SimpleCache()
         self.applied: set[int] = set()
         self.ever_applied: set[int] = set()
-        self.crossing = Crossing()
+        self.crossing = crossing or Crossing()
+        self.worker_tiers: dict[int, AuthorTier] | None = None
+        """What the worker believes; None = what is true."""
         self.serve()
 
     def serve(self) -> None:
@@ -153,6 +155,10 @@ class World:
         if event.kind is EventKind.POST:
             self.cache.place(self.cache.authors, event.subject, event.target)
             self.cache.place(self.cache.homes, event.subject, event.target)
+            rows = self.store.author_tiers if self.worker_tiers is None else self.worker_tiers
+            row = rows.get(event.subject)
+            if row is not None and not row.delivers(ids.time_ms(event.target)):
+                return
             for follower, edge in self.store.mirror[event.subject].items():
                 if edge.on and first and young:
                     self.cache.push(follower, event.target)
