@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import math
 import random
@@ -204,7 +205,16 @@ async def fault_run(
         witness.whom = {reader: set(authors) for reader, authors in sources_of(source, ids).items()}
         witness.readers = list(ids)
         traffic, lags = Traffic(witness, random.Random(f"traffic {seed}"), ids), Lags()
-        faults = Faults(stack, installation, workers, rng, client, ids[STAR], traffic.burst)
+        names = itertools.count(len(workers) + 1)
+        faults = Faults(
+            stack,
+            workers,
+            lambda killed: installation.start_worker(f"work-{next(names)}"),
+            rng,
+            client,
+            ids[STAR],
+            traffic.burst,
+        )
         watchers = [lags.watch(n, c.acting_as(ids[1 + n])) for n, c in enumerate((first, second))]
         moving = [traffic.poster(0.4) for _ in range(8)] + [traffic.reader(ids[lane::3]) for lane in range(3)]
         began = time.monotonic()

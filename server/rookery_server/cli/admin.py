@@ -10,10 +10,12 @@ import typer
 from rookery import Client
 from rookery.v1 import admin_pb2, users_pb2
 from rookery_server.cli import admin_timelines, render
+from rookery_server.cli.drill import drill
 from rookery_server.cli.session import session, user_id
 
 app = typer.Typer(no_args_is_help=True, help="For operators: outbox, leases, watermarks, homes, tiers, accounts.")
 app.add_typer(admin_timelines.app, name="timeline")
+app.command()(drill)
 
 
 @app.command()

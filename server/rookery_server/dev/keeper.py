@@ -1,7 +1,8 @@
 """The keeper: one small process per stack that starts the engines and never outlives or loses them.
 
 It runs as `python -m rookery_server.dev.keeper FOLDER` and reads one JSON request per line:
-`{"start": {"name", "argv", "cwd", "log", "beside"}}` and `{"detach": true}`; each gets one JSON line back.
+`{"start": {"name", "argv", "cwd", "log", "beside"}}` and `{"detach": true}`; each gets one JSON line back.  Others may
+ask for one thing only, by a file in FOLDER/again named after an engine that has ended, and SIGUSR1: to start it again.
 
 No orphans, whatever dies:
 - the owner (a terminal, a test run) dies, even by kill -9: the pipe from it ends, the keeper stops all engines;
@@ -51,6 +52,7 @@ class Keeper:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._engines: dict[str, subprocess.Popen[bytes]] = {}
+        self._requests: dict[str, dict[str, Any]] = {}  # how each was started last
         self._beside: set[str] = set()  # names of what uses the engines, to be stopped before them
         self._in_child = _die_with(os.getpid())
         self._detached = False
@@ -79,12 +81,19 @@ class Keeper:
         except OSError as error:
             return {"error": f"{argv[0]}: {error.strerror}"}
         self._engines[name] = engine
+        self._requests[name] = {"name": name, "argv": argv, "cwd": cwd, "log": log, "beside": beside}
         if beside:
             self._beside.add(name)
         self._record()
         process = processes.reference(engine.pid)
         # An engine that ended within microseconds has no start time any more: the owner sees it as dead.
         return {"pid": engine.pid, "started": process.started if process else 0}
+
+    def start_again(self) -> None:
+        for wish in sorted((self._folder / "again").glob("*")):
+            wish.unlink(missing_ok=True)
+            if wish.name in self._requests:
+                self._start(**self._requests[wish.name])
 
     def reap(self) -> None:
         ended = [name for name, engine in self._engines.items() if engine.poll() is not None]
@@ -133,7 +142,8 @@ class Keeper:
             signal.set_wakeup_fd(ring.fileno())
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, self._on_stop_signal)
-            signal.signal(signal.SIGCHLD, lambda *_: None)
+            for number in (signal.SIGCHLD, signal.SIGUSR1):
+                signal.signal(number, lambda *_: None)
             selector.register(wake, selectors.EVENT_READ, lambda: self._on_signal(wake))
             selector.register(0, selectors.EVENT_READ, lambda: self._on_input(selector))
             while not self._stopping:
@@ -144,6 +154,7 @@ class Keeper:
     def _on_signal(self, wake: socket.socket) -> None:
         wake.recv(4096)
         self.reap()
+        self.start_again()
 
     def _on_input(self, selector: selectors.BaseSelector) -> None:
         chunk = os.read(0, 65_536)

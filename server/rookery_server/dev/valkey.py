@@ -52,6 +52,12 @@ def _ask(client: "redis.Redis", *command: str | int) -> Any:
     return client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
 
+def role(port: int) -> list[Any]:
+    """What a node says of itself: `master …`, or `slave, host, port, state …`.  Raises what redis raises."""
+    with connected(port) as client:
+        return list(_ask(client, "ROLE"))
+
+
 def answers(port: int) -> bool:
     try:
         with connected(port) as client:
