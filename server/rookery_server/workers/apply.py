@@ -51,7 +51,8 @@ class Applier:
         choice: random.Random,
     ) -> None:
         self._store, self._cache, self._fleet, self._clock, self._metrics = store, cache, fleet, clock, metrics
-        self._fanout = FanOut(store, cache, clock, tiers, Turns(settings.pages_at_once), settings, metrics)
+        turns = Turns(settings.pages_at_once, settings.further_pages_at_once)
+        self._fanout = FanOut(store, cache, clock, tiers, turns, settings, metrics)
         self._relations = RelationApplier(store, cache, fleet, clock)
         self._choice = choice
 

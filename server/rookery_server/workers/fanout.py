@@ -55,7 +55,8 @@ class FanOut:
         metrics: Metrics,
     ) -> None:
         self._graph, self._cache, self._clock, self._tiers, self._turns = graph, cache, clock, tiers, turns
-        self._page, self._broad_from = settings.follower_page, settings.thresholds.broad_from
+        self._page, self._a_turn = settings.follower_page, settings.deliveries_a_turn
+        self._broad_from = settings.thresholds.broad_from
         self._page_seconds = metrics.fanout_page()
         self._counters = {
             outcome: metrics.fanout_deliveries(outcome) for outcome in ("pushed", "inserted", "duplicate", "inactive")
@@ -85,10 +86,10 @@ class FanOut:
                 after = page.next_after
                 if after is not None:
                     reading = self._read(event.subject, after)
-                if page.follower_ids:
-                    first = not in_place and followers == 0
-                    delivered = await self._deliver(event.target, page.follower_ids, links, in_place, first)
-                    behind, followers = behind | delivered.behind, followers + len(page.follower_ids)
+                for at in range(0, len(page.follower_ids), self._a_turn):
+                    some, first = page.follower_ids[at : at + self._a_turn], not in_place and followers == 0
+                    delivered = await self._deliver(event.target, some, links, in_place, first)
+                    behind, followers = behind | delivered.behind, followers + len(some)
                 if after is None:
                     return followers, behind
                 stop.check()

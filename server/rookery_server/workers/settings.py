@@ -25,8 +25,11 @@ class WorkerSettings:
     lease_renew_s: float = limits.SHARD_LEASE_RENEW_S
     lease_free_after_s: float = limits.SHARD_LEASE_FREE_AFTER_S
     follower_page: int = limits.FOLLOWER_PAGE
+    deliveries_a_turn: int = limits.DELIVERIES_A_TURN
     pages_at_once: int = 8
     """Follower pages pushed at a time: enough to keep every node's window full, few enough for turns to be short."""
+    further_pages_at_once: int = 2
+    """Of those, for what is not an event's first: one alone waits for answers, more take the processor from others."""
     open_events_max: int = 5_000
     """A shard with more open events is not polled: memory is bounded, and W is held anyway."""
     audit_ages_s: tuple[float, float, float, float] = (30, 300, 4 * 3600, 24 * 3600)

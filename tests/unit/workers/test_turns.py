@@ -15,7 +15,7 @@ from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.turns import Turns
 from tests.unit.workers.world import World, spin, value
 
-AT_ONCE = 4
+AT_ONCE, FURTHER = 4, 2
 AUTHOR = 30
 
 
@@ -23,7 +23,7 @@ class Stage:
     """Pages that end one by one, in the order they began, when told."""
 
     def __init__(self) -> None:
-        self.turns, self.begun = Turns(AT_ONCE), list[str]()
+        self.turns, self.begun = Turns(AT_ONCE, FURTHER), list[str]()
         self._running: list[asyncio.Event] = []
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -60,9 +60,8 @@ async def test_delivery_D6_a_small_author_waits_for_no_more_than_the_pages_in_ha
     for _ in range(200):
         small = stage.page("small", first=True)
         await spin()
-        before = len(stage.begun)
         ended = 0
-        while "small" not in stage.begun[before:]:
+        while "small" not in stage.begun:
             await stage.end_one()
             ended += 1
         assert ended <= AT_ONCE
@@ -106,9 +105,38 @@ async def test_delivery_D6_never_more_pages_than_that_and_never_a_turn_lost() ->
     assert all(task.done() for task in waiting)
     for _ in range(AT_ONCE):
         stage.page("after", first=False)
+        stage.page("before", first=True)
     await spin()
-    assert stage.begun.count("after") == AT_ONCE
+    assert (stage.begun.count("after"), stage.begun.count("before")) == (FURTHER, AT_ONCE - FURTHER)
+    await stage.end_one()
+    assert (stage.begun.count("after"), stage.begun.count("before")) == (FURTHER, AT_ONCE - FURTHER + 1)
     await stage.run_out()
+
+
+async def test_delivery_D6_large_authors_never_have_all_turns() -> None:
+    stage = Stage()
+    crowd = [asyncio.create_task(stage.large(pages=3)) for _ in range(10)]
+    await spin()
+    assert stage.begun == ["large"] * FURTHER
+    stage.page("small", first=True)
+    await spin()
+    assert stage.begun[-1] == "small", "at once"
+    await stage.run_out()
+    await asyncio.gather(*crowd)
+
+
+async def test_delivery_D6_a_page_is_pushed_in_turns() -> None:
+    world = World(WorkerSettings(follower_page=7, deliveries_a_turn=3))
+    for follower in range(1, 10):
+        world.follow(follower, AUTHOR)
+        world.cache.build(follower)
+    await world.start()
+    tweet = world.post(AUTHOR)
+    await world.time.advance(1.1)
+    pages = [followers for what, _, followers in world.cache.calls if what == "deliver"]
+    assert pages == [(1, 2, 3), (4, 5, 6), (7,), (8, 9)]
+    assert [world.cache.home(follower) for follower in range(1, 10)] == [[tweet]] * 9
+    await world.close()
 
 
 async def test_delivery_D6_a_turn_granted_to_whoever_is_cancelled_that_moment_goes_on() -> None:
