@@ -97,6 +97,8 @@ BLOCKERS_CARRIED = 1_000
 more has the store asked for the accounts of each page."""
 FOLLOWER_PAGE = 5_000
 """Rows of one fan-out page: what one read of narrow rows returns in a few milliseconds."""
+DELIVERIES_A_TURN = 500
+"""Of a page, before others have their turn: 5 µs each in Python, so whoever comes waits for 3 ms and not for 25."""
 
 # --- home lists ---------------------------------------------------------------------------------------------
 HOME_KEPT, HOME_TRIM_AT = 800, 864
@@ -181,6 +183,6 @@ BROAD_FROM, PULL_FROM = 10_000, 1_000_000
 
 # --- counts ---------------------------------------------------------------------------------------------------
 COUNT_PAUSE_MOST_S = 45.0
-"""The longest pause between two counts of one thing: with the count itself below the minute within which it is exact."""
+"""The longest pause between two counts of one thing: with the count itself below the minute in which it gets exact."""
 COUNT_PAUSE_PER_ROW_S = 0.0002
 """Reading a row takes 2 µs: so counting costs about a hundredth of a process's time however large an account is."""
