@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
 
 from rookery_server.domain.clock import Clock
 from rookery_server.store.interface import Count, CountKind, CountStore
@@ -11,20 +11,22 @@ CLAIM = -1
 """The part under which a claim is filed: worth nothing in a sum."""
 
 
-async def recount(store: CountStore, clock: Clock, subject_id: int, kind: CountKind, part: int) -> int:
-    """Counts one part anew and stores it; the subject's total of that kind then, as it stands in the store.  Whatever
-    was visible at a quorum before the call is in what stands after it.  Raises StoreUnavailable: to be done again."""
-    counted_us = max(clock.now_ms() * 1000, _latest(await _counts(store, subject_id, kind)) + 1)
+async def recount(store: CountStore, clock: Clock, subject_id: int, kind: CountKind, part: int) -> dict[CountKind, int]:
+    """Counts one part anew and stores it; the subject's totals then, of every kind that was ever counted, as they stand
+    in the store.  Whatever was visible at a quorum before the call is in what stands after it.  Raises
+    StoreUnavailable: to be done again."""
+    stored = await _counts(store, subject_id)
+    latest_us = max((count.counted_us for count in stored if count.kind is kind), default=0)
+    counted_us = max(clock.now_ms() * 1000, latest_us + 1)
     await store.write_count(Count(subject_id, kind, CLAIM, 0, counted_us))
     value = await store.recount(subject_id, kind, part)
     await store.write_count(Count(subject_id, kind, part, value, counted_us))
-    return sum(count.value for count in await _counts(store, subject_id, kind))
+    totals = Counter[CountKind]()
+    for count in await _counts(store, subject_id):
+        if count.part != CLAIM:
+            totals[count.kind] += count.value
+    return dict(totals)
 
 
-async def _counts(store: CountStore, subject_id: int, kind: CountKind) -> list[Count]:
-    found = await store.counts([subject_id])
-    return [count for count in found.get(subject_id, ()) if count.kind is kind]
-
-
-def _latest(counts: Iterable[Count]) -> int:
-    return max((count.counted_us for count in counts), default=0)
+async def _counts(store: CountStore, subject_id: int) -> tuple[Count, ...]:
+    return (await store.counts([subject_id])).get(subject_id, ())

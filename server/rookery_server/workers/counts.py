@@ -26,6 +26,8 @@ FIRST_LOOK_MS = 3_600_000
 """How much of the log is counted where nobody counted before: servers may have been started before their workers."""
 WINDOWS_AT_ONCE = 30
 """Of a predecessor's log read in one step."""
+JUDGED = CountKind.FOLLOWERS, CountKind.TWEETS
+"""After these an author's tier is judged: other thresholds, and what a person had counted, take effect with a post."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,10 @@ class Recounts:
     async def _count(self, part: Part, dirty: _Dirty) -> None:
         pause_s = self._first_s
         try:
-            total = await recount(self._store, self._clock, part.subject_id, part.kind, part.part)
-            pause_s = self._pause_s(total)
-            if part.kind is CountKind.FOLLOWERS:
-                await self._tiering.judge(part.subject_id, total)
+            totals = await recount(self._store, self._clock, part.subject_id, part.kind, part.part)
+            pause_s = self._pause_s(totals[part.kind])
+            if part.kind in JUDGED and CountKind.FOLLOWERS in totals:
+                await self._tiering.judge(part.subject_id, totals[CountKind.FOLLOWERS])
         except StoreUnavailable as error:
             log.info("count of %s waits: %s", part, error)
             self._again(part, dirty)

@@ -178,7 +178,7 @@ async def _one_history(seed: int) -> None:
     rows, choice = Rows(), random.Random(seed)
     rows.order = choice
     clocks = [Skewed(off) for off in (0, -900, 900)]
-    under_way: list[asyncio.Task[int]] = []
+    under_way: list[asyncio.Task[dict[CountKind, int]]] = []
     for _ in range(choice.randrange(2, 9)):
         rows.rows += 1
         under_way.append(asyncio.create_task(recount(rows, choice.choice(clocks), AUTHOR, FOLLOWERS, 0)))
@@ -223,7 +223,7 @@ async def test_count_N3_it_is_stored_above_whatever_stands(world: World) -> None
     ahead_us = world.time.now_ms() * 1000 + 5_000_000
     world.truth.count_rows[AUTHOR, TWEETS, 9] = Count(AUTHOR, TWEETS, 9, 77, ahead_us)
     world.commit_tweet(AUTHOR, world.mint())
-    assert await recount(world.truth, world.time, AUTHOR, TWEETS, 9) == 1
+    assert await recount(world.truth, world.time, AUTHOR, TWEETS, 9) == {TWEETS: 1}
     assert world.truth.count_rows[AUTHOR, TWEETS, 9] == Count(AUTHOR, TWEETS, 9, 1, ahead_us + 1)
     assert world.truth.count_rows[AUTHOR, TWEETS, CLAIM].value == 0
 
@@ -562,6 +562,31 @@ async def test_count_N9_the_way_back_needs_a_fifth_less() -> None:
     assert not row.pull
     assert row.switch_ms > world.time.now_ms() + 900_000
     assert value(worker.metrics, "rookery_tier_changes_total", to="push") == 1
+    await world.close()
+
+
+async def test_count_N9_other_thresholds_take_effect_with_a_post() -> None:
+    world = World(TIERED)
+    for follower in range(100, 112):
+        world.follow(follower, AUTHOR)
+    for part in (0, 1, 2):
+        await recount(world.truth, world.time, AUTHOR, FOLLOWERS, part)
+    await world.start()
+    world.post(AUTHOR)
+    await world.time.advance(10)
+    assert world.truth.tier_rows[AUTHOR].pull
+    await world.close()
+
+
+async def test_count_N9_who_was_never_counted_is_not_judged() -> None:
+    world = World(TIERED)
+    world.truth.count_rows[AUTHOR, FOLLOWERS, CLAIM] = Count(AUTHOR, FOLLOWERS, CLAIM, 0, 5)
+    row = world.truth.tier_rows[AUTHOR] = AuthorTier(AUTHOR, True, 5)
+    await world.start()
+    world.post(AUTHOR)
+    await world.time.advance(10)
+    assert stored(world, AUTHOR, TWEETS) == 1
+    assert world.truth.tier_rows[AUTHOR] == row
     await world.close()
 
 
