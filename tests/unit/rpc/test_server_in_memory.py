@@ -6,14 +6,16 @@ import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
 import structlog
 
 from rookery import Client, Credentials, errors
-from rookery.v1 import tweets_pb2, tweets_pb2_grpc
+from rookery.v1 import tweets_pb2, tweets_pb2_grpc, users_pb2
 from rookery_server.cache.memory import MemoryCacheWorld
 from rookery_server.domain.clock import SystemClock
 from rookery_server.domain.tokens import TokenSigner
@@ -97,6 +99,91 @@ async def test_from_sign_up_to_the_end_of_a_home_page(whole: Whole) -> None:
     ]
     assert [edge.user_id async for edge in ada.following(ada_id)] == [bob_id]
     assert [user_id async for user_id in bob.followers(bob_id)] == [ada_id]
+
+
+async def test_a_home_stays_open_and_goes_on_where_it_was(whole: Whole) -> None:
+    _, ada = await whole.sign_up()
+    first = (await ada.create_tweet("before")).tweet
+    newer = (await ada.home_page()).newer_token
+    messages = ada.stream_home(newer_token=newer, include_users=True)
+    async with asyncio.timeout(20), aclosing(messages):
+        seen: list[str] = []
+        posted = False
+        async for message in messages:
+            seen += [tweet.text for tweet in message.tweets]
+            token = message.resume_token
+            if not posted:
+                posted = True
+                await ada.create_tweet("while it was open")
+            if "while it was open" in seen:
+                break
+    assert seen.count("while it was open") == 1
+    await ada.create_tweet("while it was closed")
+    again = ada.stream_home(resume_token=token)
+    later: list[str] = []
+    async with asyncio.timeout(20), aclosing(again):
+        async for message in again:
+            later += [tweet.text for tweet in message.tweets]
+            if later:
+                break
+    assert later == ["while it was closed"]
+    assert first.text not in later
+
+
+async def test_a_fifth_stream_is_refused_and_the_others_go_on(whole: Whole) -> None:
+    _, ada = await whole.sign_up()
+    streams = [ada.stream_home(give_up_s=0.0) for _ in range(5)]
+    async with AsyncExitStack() as open_streams:
+        for stream in streams:
+            await open_streams.enter_async_context(aclosing(stream))
+        for stream in streams[:4]:
+            assert (await anext(stream)).resume_token
+        with pytest.raises(errors.TooManyStreams):
+            await anext(streams[4])
+
+
+async def test_relations_and_states_over_the_wire(whole: Whole) -> None:
+    ada_id, ada = await whole.sign_up()
+    bob_id, bob = await whole.sign_up()
+    assert (await bob.set_protected(True)).user.protected
+    assert (await ada.follow(bob_id)).requested
+    assert [found.user_id async for found in bob.follow_requests()] == [ada_id]
+    assert (await ada.get_relationship(bob_id)).requested
+    await bob.approve_follow(ada_id)
+    assert (await ada.get_relationship(bob_id)).following
+    await bob.block(ada_id)
+    between = await ada.get_relationship(bob_id)
+    assert (between.following, between.blocked_by) == (False, True)
+    assert [found.user_id async for found in bob.blocks()] == [ada_id]
+    with pytest.raises(errors.NotFound):
+        await ada.follow(bob_id)
+    await bob.mute(ada_id, until=datetime.now(UTC) + timedelta(hours=1))
+    assert [found.HasField("expire_time") async for found in bob.mutes()] == [True]
+    await bob.deactivate()
+    with pytest.raises(errors.AccountInactive):
+        await bob.create_tweet("from nobody")
+    with pytest.raises(errors.NotFound):
+        await ada.get_user(bob_id)
+    await bob.reactivate()
+    assert (await ada.get_user(bob_id)).id == bob_id
+
+
+async def test_administrators_look_and_act(whole: Whole) -> None:
+    ada_id, ada = await whole.sign_up()
+    tweet = (await ada.create_tweet("hello")).tweet
+    await ada.home_page()
+    admin = whole.client()
+    assert not any(difference.claimed for difference in (await admin.verify_home(ada_id)).differences)
+    explained = await admin.explain_home(ada_id, tweet.id)
+    assert (explained.author_id, explained.following) == (ada_id, True)
+    assert (await admin.rebuild_home(ada_id)).size == 1
+    assert (await admin.recount_user(ada_id)).tweets == 1
+    (tier,) = (await admin.list_author_tiers([ada_id])).tiers
+    assert (tier.author_id, tier.delivered, tier.merged) == (ada_id, True, False)
+    assert (await admin.suspend_user(ada_id)).user.state == users_pb2.USER_STATE_SUSPENDED
+    with pytest.raises(errors.AccountInactive):
+        await ada.reactivate()
+    assert (await admin.unsuspend_user(ada_id)).user.state == users_pb2.USER_STATE_ACTIVE
 
 
 async def test_a_deleted_tweet_is_nowhere(whole: Whole) -> None:
