@@ -1,4 +1,4 @@
-"""A kept stretch of history stands and falls with the relations it was merged under."""
+"""A kept stretch of history stands and falls with the relations it was merged under.  links.md L18."""
 
 from __future__ import annotations
 

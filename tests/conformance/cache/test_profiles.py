@@ -1,4 +1,5 @@
-"""Profiles: loaded over what was seen, overwritten by stubs of which no two are alike."""
+"""Profiles: loaded over what was seen, overwritten by stubs of which no two are alike.
+docs/protocols/links.md L18."""
 
 from __future__ import annotations
 

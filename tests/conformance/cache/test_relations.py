@@ -1,4 +1,5 @@
-"""Relations: loaded over what was seen, overwritten by stubs that take the home list along.  removal.md R1-R3."""
+"""Relations: loaded over what was seen, overwritten by stubs that take the home list along.  removal.md R1-R3,
+links.md L18."""
 
 from __future__ import annotations
 
