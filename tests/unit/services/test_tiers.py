@@ -105,7 +105,7 @@ async def test_tier_T5_a_list_from_before_is_built_anew_before_merging_ends(worl
 
 
 async def test_tier_T6_a_directory_nobody_can_read_claims_nothing(world: World) -> None:
-    alice, bob, past = await pulled(world)
+    alice, _, past = await pulled(world)
     world.clock.advance(round(Crossing().directory_max_age_s * 1000) + 1)
     await world.work()
     del world.cache.relations[alice]
