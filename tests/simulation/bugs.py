@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -19,8 +19,10 @@ from rookery_server.cache.memory import relations as cached_relations
 from rookery_server.cache.memory.relations import stored
 from rookery_server.cache.memory.values import StoredRelations
 from rookery_server.domain import ids, limits
+from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.domain.events import Event, EventKind
-from rookery_server.services import builds, home
+from rookery_server.domain.models import Relations
+from rookery_server.services import builds, skeleton
 from rookery_server.services.claims import Snapshot
 from rookery_server.services.writes import StartedWrites
 from rookery_server.store.interface import TweetRow
@@ -30,6 +32,7 @@ from rookery_server.workers.fanout import FanOut
 from rookery_server.workers.fleet import Fleet
 from rookery_server.workers.log_reader import ShardLog
 from rookery_server.workers.recovery import Recovery
+from rookery_server.workers.relations import RelationApplier
 from tests.simulation.troubles import Climate
 from tests.support.faults import StoreFaults
 
@@ -117,11 +120,8 @@ def events_before_their_rows(stack: ExitStack) -> None:
     async def without_looking(self: Applier, event: Event) -> TweetRow:
         return TweetRow(event.target, event.subject, b"?", event.version)
 
-    async def no_edge(self: Applier, event: Event) -> None:
-        return None
-
     stack.enter_context(patch.object(Applier, "_tweet", without_looking))
-    stack.enter_context(patch.object(Applier, "_edge", no_edge))
+    stack.enter_context(patch.object(RelationApplier, "_current", lambda self, event, row: row))
 
 
 def repeats_keep_the_event_id(stack: ExitStack) -> None:
@@ -191,7 +191,7 @@ def lists_outlive_their_relations(stack: ExitStack) -> None:
     """A stub removes no list, and a list counts whatever relations it was built under (removal R1 and R3: each of the
     two alone is made good by the other)."""
 
-    def stub(node: Node, user_id: int, version: int, *, once: bool) -> bool:
+    def stub(node: Node, user_id: int, version: int, life_s: float, *, once: bool) -> bool:
         old = stored(node, user_id)
         if once and old is not None and version in old.stubbed:
             return False
@@ -200,13 +200,55 @@ def lists_outlive_their_relations(stack: ExitStack) -> None:
         return True
 
     stack.enter_context(patch.object(cached_relations, "stub", stub))
-    stack.enter_context(patch.object(home, "usable", lambda read, relations: read.exists))
-    stack.enter_context(patch.object(builds, "usable", lambda read, relations: read.exists))
+    for module in (skeleton, builds):
+        stack.enter_context(patch.object(module, "usable", lambda read, relations, since_ms: read.exists))
 
 
 def settled_without_the_replica(stack: ExitStack) -> None:
     """A removal is called settled before its replica has it (removal R6)."""
     stack.enter_context(patch.object(Node, "confirmed", True))
+
+
+def fills_ignore_their_mark(stack: ExitStack) -> None:
+    """A fill of what was read long ago, over whatever connection there is by now (removal R5)."""
+
+    async def whenever(
+        self: MemoryCache, link: Link, tweet_ids: list[int], found: Mapping[int, bytes], mark: Any
+    ) -> None:
+        def fill(node: Node) -> None:
+            for tweet_id in tweet_ids:
+                bodies.set_if_absent(node, tweet_id, found[tweet_id])
+
+        with suppress(CacheUnavailable):
+            await self._over(self._link(self._world.nodes[link.node]), "fill_bodies", fill)
+
+    stack.enter_context(patch.object(MemoryCache, "_fill", whenever))
+
+
+def relations_are_stored_blindly(stack: ExitStack) -> None:
+    """Relations are stored whatever stands there by now (removal R2)."""
+
+    async def store(self: MemoryCache, user_id: int, seen: bytes | None, relations: Relations) -> bool:
+        def put(node: Node) -> bool:
+            old = stored(node, user_id)
+            value = StoredRelations(relations.version, old.stubbed if old else (), relations)
+            node.set(keys.relations(user_id), value, limits.RELATIONS_LIFE_S)
+            return True
+
+        return (await self._ask(user_id, "store_relations", put))[1]
+
+    stack.enter_context(patch.object(MemoryCache, "store_relations", store))
+
+
+def checkpoints_ignore_w(stack: ExitStack) -> None:
+    """The checkpoint follows the polls, not what was applied (delivery D13)."""
+    save = ShardLog.save
+
+    async def ahead(self: ShardLog) -> bool:
+        self.checkpoint_ms = max(self.checkpoint_ms, self._cursor_ms)
+        return await save(self)
+
+    stack.enter_context(patch.object(ShardLog, "save", ahead))
 
 
 def reads_of_one_replica(stack: ExitStack) -> None:
@@ -256,6 +298,9 @@ PLANS: dict[Bug, Plan] = {
     marks_survive_what_they_cover: Plan(FAILOVERS, 10),
     recovery_applies_nothing: Plan(FAILOVERS, 10),
     settled_without_the_replica: Plan(FAILOVERS, 20),
+    fills_ignore_their_mark: Plan(SLOW_FILLS, 20),
+    relations_are_stored_blindly: Plan(SLOW_BUILDS, 20),
+    checkpoints_ignore_w: Plan(SLOW_PUSHES, 10),
     reads_of_one_replica: Plan(LAGGING_REPLICAS, 10),
     removals_are_not_later: Plan(SKEWED_CLOCKS, 20),
 }

@@ -9,18 +9,26 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from rookery_server.cache import keys
 from rookery_server.cache.memory import MemoryCacheWorld
+from rookery_server.domain import events
 from rookery_server.domain import ids as snowflake
-from rookery_server.domain.models import Profile, User
-from rookery_server.domain.tokens import NewerCursor, PageCursor
-from rookery_server.services.pages import TimelinePage
-from rookery_server.services.posting import Draft
+from rookery_server.domain.errors import RookeryError
+from rookery_server.domain.fanout import ALL_PUSH, Crossing, Thresholds
+from rookery_server.domain.models import Profile, Tweet, User
+from rookery_server.store.interface import Count, CountKind
 from rookery_server.store.memory import EVERYWHERE, Cell, MemoryStoreWorld, Mutation
 from rookery_server.workers.settings import WorkerSettings
-from tests.simulation.processes import Answer, Server, worker
+from tests.simulation import people, readers, sizes, society
+from tests.simulation.ledger import Ledger
+from tests.simulation.processes import PlainCodec, Server, worker
+from tests.simulation.society import Society
+from tests.simulation.streams import Listening, Streams
 from tests.simulation.troubles import ACTIVE_S, Climate, Troubles
+from tests.simulation.truth import Truth
 from tests.support.faults import (
     START_MS,
     CacheFaults,
@@ -32,19 +40,26 @@ from tests.support.faults import (
     Weather,
     group_tasks,
 )
-from tests.support.oracle import Change, Operation, Oracle, Post, Read, Wrong
+from tests.support.oracle import Oracle
+from tests.support.registers import Register
 from tests.support.virtual_time import VirtualTimeLoop, run
 
 SHARDS = 3
 SKEW_MS = 900
 """Below the bound of a second a process may be off and not notice."""
-SETTINGS = WorkerSettings(follower_page=3, audit_ages_s=(5, 15, 30, 60), late_print_after_s=5.0)
+SETTINGS = WorkerSettings(
+    follower_page=3, audit_ages_s=(5, 10, 20, 30), late_print_after_s=5.0, count_after_s=0.5, count_within_s=3.0,
+    thresholds=ALL_PUSH,
+)  # fmt: skip
 """Small pages and quick audits, so that a minute holds what otherwise takes a day."""
+CROSSING = Crossing(
+    announce_s=15.0, merge_s=22.0, rebuild_after_s=6.0, relations_life_s=4.0, directory_s=0.5, directory_max_age_s=2.0
+)
+"""As long as its parts ask for: a load may take 5 s more, two clocks differ by 2 s."""
 QUIET_CLAIM_S = 10.0
 """After quiet a page claims at least so much."""
 AUDITED_AFTER_S = 8.0
 """What arrives later than this after its id may be found only by an audit."""
-PAGES_MOST = 500
 
 
 @dataclass
@@ -60,7 +75,7 @@ class Outcome:
     virtual_s: float
 
 
-class History(Troubles):
+class History(Streams, Society, Troubles):
     def __init__(self, seed: int, trace: Trace, loop: VirtualTimeLoop, climate: Climate | None = None) -> None:
         self.seed, self.loop, self.trace, self.climate = seed, loop, trace, climate
         self.weather = Weather()
@@ -68,34 +83,68 @@ class History(Troubles):
         self.dice = self.chance.dice
         self.true_clock = SkewedClock(loop)
         self.store = MemoryStoreWorld(self.true_clock, SHARDS)
+        self.draw_sizes()
         self.cache = MemoryCacheWorld(
-            self.true_clock, replicated=climate.replicated if climate else self.dice.random() < 0.7
+            self.true_clock,
+            replicated=climate.replicated if climate else self.dice.random() < 0.7,
+            relations_life_s=self.settings.crossing.relations_life_s,
         )
         self.oracle = Oracle()
+        self.listening: list[Listening] = []
         self.people = list(range(1, self.dice.choice([4, 6, 8]) + 1))
         self.servers: list[Server] = []
         self.workers: list[Process] = []
-        self.crashes = self._names = self._texts = 0
+        self.active_until = 0.0
+        self.crashes = self._names = self.texts = 0
         self._wrong: BaseException | None = None
+        self.ledger = Ledger(SHARDS, self._broke)
 
     # --- what was there before ----------------------------------------------------------------------------------
+
+    def draw_sizes(self) -> None:
+        """Some histories have tiers, some shallow lists, some more blockers than relations carry."""
+        dice, climate = self.dice, self.climate
+        drawn = {name for name in sizes.KINDS if dice.random() < 0.35}
+        kinds = drawn if climate is None else set(climate.sizes)
+        self.sizes: dict[str, int] = {}
+        self.settings = SETTINGS
+        for name in sizes.KINDS:
+            if name in kinds:
+                self.sizes |= sizes.KINDS[name]
+        if "tiers" in kinds:
+            thresholds = Thresholds(broad_from=2, pull_from=dice.choice([2, 3, 4, 5]))
+            self.settings = replace(SETTINGS, thresholds=thresholds, crossing=CROSSING)
 
     def seed_world(self) -> None:
         for person in self.people:
             self.store.users[person] = User(person, f"user{person}", Profile(), START_MS, "e")
             for other in self.people:
                 if person != other and self.dice.random() < 0.6:
-                    self.oracle.pairs[person, other].on_from_start = True
+                    self.oracle.follows[person, other] = Register(True)
                     self._put("following", person, other, Cell(True, 1))
                     self._put("followers", other, person, Cell(True, 1))
             for at in range(self.dice.choice([0, 3, 3, 10, 10, 240])):
                 self._seed_tweet(person, at)
 
+    async def count_world(self) -> None:
+        """As the workers of yesterday left it."""
+        store = self.store.client()
+        for one in self.people:
+            wanted = {(CountKind.FOLLOWERS, part) for part in store.count_parts(CountKind.FOLLOWERS, one)}
+            wanted |= {(CountKind.FOLLOWING, part) for part in store.count_parts(CountKind.FOLLOWING, one)}
+            rows = (await store.user_tweets(one, None, 1_000)).rows
+            wanted |= {
+                (CountKind.TWEETS, part) for row in rows for part in store.count_parts(CountKind.TWEETS, row.tweet_id)
+            }
+            for kind, part in sorted(wanted):
+                await store.write_count(Count(one, kind, part, await store.recount(one, kind, part), 1))
+
     def _seed_tweet(self, author: int, at: int) -> None:
         age_ms = self.dice.randrange(60_000, 30 * 86_400_000)
         tweet_id = snowflake.compose(START_MS - age_ms, 1000, at)
         text = f"old {author} {at}"
-        cell = Cell((author, f"{tweet_id}:{author}:{text}".encode()), snowflake.write_timestamp_us(tweet_id))
+        body = PlainCodec().encode(Tweet(tweet_id, author, text, 0))
+        cell = Cell((author, body), snowflake.write_timestamp_us(tweet_id))
         self._put("tweets", tweet_id, tweet_id, cell)
         self._put("user_tweets", author, tweet_id, cell)
         self.oracle.seeded(author, text, tweet_id)
@@ -120,7 +169,8 @@ class History(Troubles):
         process = self._process("server")
         store = self.store.client(process.clock, StoreFaults(self.chance, process))
         cache = self.cache.client(process.clock, CacheFaults(self.chance, process))
-        server = Server(process, store, cache, self._choice())
+        self.ledger.listen(store, process.clock)
+        server = Server(process, store, cache, self._choice(), self.settings.crossing)
         self._watch(process.spawn(server.run()))
         return server
 
@@ -128,17 +178,28 @@ class History(Troubles):
         process = self._process("worker")
         store = self.store.client(process.clock, StoreFaults(self.chance, process))
         cache = self.cache.client(process.clock, CacheFaults(self.chance, process))
-        self._watch(process.spawn(worker(process, store, cache, SETTINGS, self._choice()).run()))
+        self._watch(process.spawn(worker(process, store, cache, self.settings, self._choice(), self.ledger).run()))
         return process
 
     def _watch(self, task: asyncio.Task[object]) -> None:
         """A process that dies of a bug ends the history."""
 
         def ended(done: asyncio.Task[object]) -> None:
-            if not done.cancelled() and done.exception() is not None and self._wrong is None:
-                self._wrong = done.exception()
+            error = None if done.cancelled() else done.exception()
+            if error is not None:
+                self._broke(error)
 
         task.add_done_callback(ended)
+
+    def _broke(self, error: BaseException) -> None:
+        """Whatever is seen first ends the history."""
+        self._wrong = self._wrong or error
+
+    def unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody waited for: a refusal is nobody's loss, anything else is a bug."""
+        error = context.get("exception")
+        if error is not None and not isinstance(error, RookeryError | asyncio.CancelledError):
+            self._broke(error)
 
     async def _respawn(self) -> None:
         """In place of what crashed, a new process comes up a little later."""
@@ -158,180 +219,33 @@ class History(Troubles):
     # --- people -------------------------------------------------------------------------------------------------
 
     async def _client(self) -> None:
-        weights = {"post": 30, "delete": 4, "follow": 4, "unfollow": 4, "look": 18, "scroll": 3, "poll_newer": 4}
+        weights = people.DEEDS | readers.DEEDS | society.DEEDS
         if self.climate is not None:
-            weights |= self.climate.deeds
+            weights = people.DEEDS | readers.DEEDS | society.EDGES | dict(self.climate.deeds)
         deeds: list[Callable[[], Awaitable[object]]] = [getattr(self, name) for name in weights]
         while True:
             await asyncio.sleep(self.dice.choice([0.0, 0.05, 0.4, 1.0]))
             await self.dice.choices(deeds, list(weights.values()))[0]()
 
-    async def _watcher(self) -> None:
-        """Somebody who looks at everybody's page again and again."""
-        while True:
-            for person in self.people:
-                await asyncio.sleep(self.dice.uniform(0.0, 0.3))
-                await self._page(person, None, self._server(), self.dice.choice([2, 20, 20]))
-
-    def _server(self) -> Server:
-        return self.dice.choice(self.servers)
-
-    def _person(self) -> int:
-        return self.dice.choice(self.people)
-
-    def _close(self, operation: Operation, answer: Answer, server: Server, *what: object) -> None:
-        operation.outcome = answer.outcome
-        if answer.outcome != "info":
-            operation.ended = self.loop.now
-        if answer.outcome == "ok":
-            operation.event_ms = answer.value.token.event_ms
-            # A clock that was set back in the middle of a call does not make the ack older than its event.
-            operation.acked_ms = max(server.process.clock.now_ms(), operation.event_ms)
-        self._told(server.process.name, *what, answer.outcome, type(answer.error).__name__)
-
-    async def post(self) -> Post:
-        author = self._person()
-        self._texts += 1
-        post = Post(author, f"new {author} {self._texts}")
-        self.oracle.texts[post.text] = post
-        request_id = f"00000000-0000-4000-8000-{self._texts:012d}" if self.dice.random() < 0.7 else ""
-        token = await self._try_post(post, request_id)
-        while request_id and post.tries[-1].outcome == "info" and self.dice.random() < 0.6:
-            await asyncio.sleep(self.dice.choice([0.0, 0.3, 17.0]))
-            token = await self._try_post(post, request_id)
-        if token is not None and self.dice.random() < 0.3:
-            await self._page(author, None, self._server(), token=token, token_post=post)
-        return post
-
-    async def _try_post(self, post: Post, request_id: str) -> object:
-        server, operation = self._server(), Operation(self.loop.now)
-        post.tries.append(operation)
-        answer = await server.ask(server.tweets.create(server.call(post.author), Draft(post.text), request_id))
-        self._close(operation, answer, server, "post", post.text)
-        if answer.outcome != "ok":
-            return None
-        self.oracle.learn(post, answer.value.tweet_id)
-        return answer.value.token
-
-    async def delete(self) -> None:
-        known = [post for post in self.oracle.by_id.values() if not post.deletes or self.dice.random() < 0.1]
-        recent = sorted(known, key=lambda post: post.tweet_id or 0)[-self.dice.choice([2, 12, 40]) :]
-        if not recent:
-            return
-        post = self.dice.choice(recent)
-        server, operation = self._server(), Operation(self.loop.now)
-        post.deletes.append(operation)
-        answer = await server.ask(server.tweets.delete(server.call(post.author), post.tweet_id or 0))
-        if answer.outcome == "ok":
-            operation.settled = answer.value.settled
-        self._close(operation, answer, server, "delete", post.text, operation.settled)
-        if answer.outcome == "ok" and self.dice.random() < 0.4:
-            readers = [user for user in self.people if self.oracle.pairs[user, post.author].possible(self.loop.now)]
-            reader = self.dice.choice([post.author, *readers])
-            token = answer.value.token if self.dice.random() < 0.5 else None
-            await self._page(reader, None, self._server(), token=token, token_post=post if token else None)
-
-    async def follow(self) -> None:
-        await self._change(on=True)
-
-    async def unfollow(self) -> None:
-        await self._change(on=False)
-
-    async def _change(self, on: bool) -> None:
-        one, other = self.dice.sample(self.people, 2)
-        server, change = self._server(), Change(self.loop.now, on=on)
-        self.oracle.pairs[one, other].changes.append(change)
-        use = server.graph.follow if on else server.graph.unfollow
-        answer = await server.ask(use(server.call(one), other))
-        if answer.outcome == "ok":
-            change.settled = answer.value.settled
-        self._close(change, answer, server, "follow" if on else "unfollow", one, other, change.settled)
-        if answer.outcome == "ok" and self.dice.random() < 0.5:
-            named = self.dice.random() < 0.5
-            token = answer.value.token if named else None
-            await self._page(one, None, self._server(), token=token, token_change=(other, change) if named else None)
-
-    # --- pages --------------------------------------------------------------------------------------------------
-
-    async def _page(
-        self,
-        user: int,
-        position: PageCursor | NewerCursor | None,
-        server: Server,
-        size: int = 0,
-        *,
-        token: object = None,
-        token_post: Post | None = None,
-        token_change: tuple[int, Change] | None = None,
-    ) -> TimelinePage | None:
-        began = self.loop.now
-        size = size or self.dice.choice([2, 5, 20, 100])
-        answer = await server.ask(server.home.page(server.call(user), size, position, token))  # type: ignore[arg-type]
-        page = answer.value
-        if answer.outcome != "ok":
-            self._told(server.process.name, "page of", user, answer.outcome, type(answer.error).__name__)
-            return None
-        self._told(server.process.name, "page of", user, page.info, *page.tweet_ids)
-        self._learn(page)
-        self.oracle.check(Read(user, began, self.loop.now, position, page, token_post, token_change))
-        return page  # type: ignore[no-any-return]
-
-    def _learn(self, page: TimelinePage) -> None:
-        """Ids of posts whose outcome nobody heard."""
-        for id_, author, framed in zip(page.tweet_ids, page.author_ids, page.bodies, strict=True):
-            found_id, found_author, text = framed.decode().split(":", 2)
-            post = self.oracle.texts.get(text)
-            if post is None or int(found_author) != author or post.author != author or not found_id.endswith(str(id_)):
-                raise Wrong(f"{framed!r} under {id_} of {author}")
-            self.oracle.learn(post, id_)
-
-    async def look(self) -> None:
-        await self._page(self._person(), None, self._server())
-
-    async def scroll(self) -> None:
-        """Down to the end, through whichever server; nothing twice."""
-        user, size, seen = self._person(), self.dice.choice([3, 20, 100]), 0
-        position: PageCursor | NewerCursor | None = None
-        for _ in range(PAGES_MOST):
-            page = await self._page(user, position, self._server(), size)
-            if page is None:
-                return
-            seen += len(page.tweet_ids)
-            if page.next_cursor is None:
-                if not page.info.end_of_history:
-                    raise Wrong(f"no cursor, and not the end: {page.info}")
-                return
-            position = page.next_cursor
-            if seen > 60 and self.dice.random() < 0.3:
-                return
-        raise Wrong(f"user {user} never reaches the end")
-
-    async def poll_newer(self) -> None:
-        user = self._person()
-        first = await self._page(user, None, self._server())
-        if first is None or first.newer_cursor is None:
-            return
-        await asyncio.sleep(self.dice.uniform(0.0, 8.0))
-        position: PageCursor | NewerCursor | None = first.newer_cursor
-        while position is not None:
-            page = await self._page(user, position, self._server())
-            if page is None:
-                return
-            position = page.next_cursor
-
     # --- from the beginning to the end --------------------------------------------------------------------------
 
     async def run(self) -> None:
         self.seed_world()
+        await self.count_world()
         self.servers = [self.start_server() for _ in range(2)]
         self.workers = [self.start_worker() for _ in range(2)]
         await asyncio.sleep(self.dice.uniform(0.5, 6.0))
         self.brew()
         busy = [self.loop.create_task(self._client()) for _ in range(3)]
         busy.append(self.loop.create_task(self._watcher()))
+        busy += [
+            self.loop.create_task(self._listener())
+            for _ in range(self.climate.listeners if self.climate else self.dice.choice([0, 1, 2]))
+        ]
         busy += [self.loop.create_task(self._trouble()), self.loop.create_task(self._respawn())]
         await self._while_well(busy, self.climate.active_s if self.climate else ACTIVE_S)
         self.weather.calm()
+        self.active_until = self.loop.now
         await self._end(busy[:-2])
         await self._quiet(busy)
 
@@ -366,44 +280,33 @@ class History(Troubles):
         while self.chance.late:
             await self._while_well(busy[-1:], 1.0)
         self.chance.quiet = True
-        await self._while_well(busy[-1:], 25.0)
-        if self.chance.latest_s > AUDITED_AFTER_S:
-            await self._while_well(busy[-1:], 90.0)
+        await self._while_well(busy[-1:], max(25.0, self._audited_at() - self.loop.now))
         await self._end(busy[-1:])
         await self._final_pages()
 
-    async def _learn_what_stands(self) -> None:
-        """Posts whose outcome nobody heard, and that happened: they are to be delivered like any other."""
-        for author in self.people:
-            for row in (await self.store.client().user_tweets(author, None, 10_000)).rows:
-                if row.body:
-                    self.oracle.found(self.oracle.texts[row.body.decode().split(":", 2)[2]], row.tweet_id)
+    def _audited_at(self) -> float:
+        """When whatever came late was found, at the latest by the last audit of the last window."""
+        if self.chance.latest_s <= AUDITED_AFTER_S:
+            return 0.0
+        border_ms = (events.window_of(snowflake.first_at(int(START_MS + self.active_until * 1000))) + 1) * 60_000
+        return (border_ms - START_MS) / 1000 + self.settings.audit_ages_s[-1] + AUDITED_AFTER_S
 
     async def _final_pages(self) -> None:
-        await self._learn_what_stands()
+        truth = Truth(self.store.client(), self.oracle, self.people, self._now_ms())
+        await truth.learn()
+        # What is kept of history may be ten minutes old, and says so: here all of it is to be new.
         for user in self.people:
-            server, shown = self._server(), list[int]()
-            position: PageCursor | NewerCursor | None = None
-            while True:
-                page = await self._page(user, position, server, 20)
-                if page is None:
-                    raise Wrong("after quiet a page is refused")
-                if page.info.complete_through_ms < self.true_clock.now_ms() - QUIET_CLAIM_S * 1000:
-                    raise Wrong(f"after quiet a page claims no more than {page.info}")
-                shown += page.tweet_ids
-                if page.next_cursor is None:
-                    break
-                position = page.next_cursor
-            self.oracle.check_scroll(user, shown, self.loop.now)
-        await self._check_mirrors()
+            self.cache.node_of(user).delete(keys.history(user))
+        for user in self.people:
+            truth.check(user, await self._scrolled(user, self._now_ms() - QUIET_CLAIM_S * 1000))
+        for one in self.listening:
+            await self._last_messages(one, self._now_ms() - QUIET_CLAIM_S * 1000)
+        await truth.check_counts()
+        self.end_well()
 
-    async def _check_mirrors(self) -> None:
-        store = self.store.client()
-        for one in self.people:
-            followed = {edge.followee_id for edge in await store.following(one) if edge.on}
-            mirrored = {who for who in self.people if one in (await store.followers(who, None, 100)).follower_ids}
-            if followed != mirrored:
-                raise Wrong(f"{one} follows {followed} in one table, {mirrored} in the other")
+    def end_well(self) -> None:
+        if self._wrong is not None:
+            raise self._wrong
 
 
 def simulate(seed: int, trace: Trace | None = None, climate: Climate | None = None) -> Outcome:
@@ -411,11 +314,12 @@ def simulate(seed: int, trace: Trace | None = None, climate: Climate | None = No
     logging.disable(logging.CRITICAL)
     loop, trace = VirtualTimeLoop(), trace or Trace()
     group_tasks(loop)
-    loop.set_exception_handler(lambda loop, context: None)
     history = History(seed, trace, loop, climate)
+    loop.set_exception_handler(history.unhandled)
     try:
-        run(history.run(), loop, history.chance.end)
+        with sizes.shrunk(history.sizes):
+            run(history.run(), loop, history.chance.end)
     finally:
         logging.disable(logging.NOTSET)
     oracle = history.oracle
-    return Outcome(seed, trace.hash(), oracle.pages, oracle.shown, history._texts, history.crashes, loop.now)
+    return Outcome(seed, trace.hash(), oracle.pages, oracle.shown, history.texts, history.crashes, loop.now)

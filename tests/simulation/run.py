@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.run", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="how many histories")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="histories at a time")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="histories at a time")
     parser.add_argument("--seed", type=int, help="replay this one alone")
     parser.add_argument("--trace", action="store_true", help="print everything that happened")
     parser.add_argument("--bug", choices=BY_NAME, help="with this bug put in, until it is caught")
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     seeds = range(told.first, told.first + told.seeds)
     if told.seed is not None:
         return replay(told.seed, told.trace)
-    return hunt(told.bug, seeds) if told.bug else many(seeds, told.processes)
+    return hunt(told.bug, seeds) if told.bug else many(seeds, told.jobs)
 
 
 def replay(seed: int, show: bool) -> int:
@@ -63,7 +63,7 @@ def many(seeds: range, processes: int) -> int:
     """0 if no promise was broken in any of these histories."""
     began, done, wrong = time.monotonic(), list[Outcome](), list[int]()
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        for seed, result in zip(seeds, pool.map(_one, seeds), strict=True):
+        for seed, result in zip(seeds, pool.map(_one, seeds, chunksize=4), strict=True):
             if isinstance(result, Outcome):
                 done.append(result)
             else:

@@ -6,11 +6,16 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from rookery_server.cache.memory import MemoryCacheWorld, Node
+from rookery_server.domain.fanout import AuthorTier
+from rookery_server.store.memory import MemoryStoreWorld
+from rookery_server.workers.settings import WorkerSettings
 from tests.simulation.processes import Server
-from tests.support.faults import Process, Trace, Weather
+from tests.support.faults import Process, SkewedClock, Trace, Weather
+from tests.support.oracle import Oracle
 from tests.support.virtual_time import VirtualTimeLoop
 
 ACTIVE_S = 30.0
@@ -28,6 +33,8 @@ class Climate:
     deeds: Mapping[str, int] = field(default_factory=dict)
     replicated: bool = False
     active_s: float = ACTIVE_S
+    sizes: tuple[str, ...] = ()
+    listeners: int = 0
 
 
 class Troubles:
@@ -42,8 +49,12 @@ class Troubles:
     people: list[int]
     servers: list[Server]
     workers: list[Process]
+    oracle: Oracle
+    store: MemoryStoreWorld
+    settings: WorkerSettings
+    true_clock: SkewedClock
 
-    async def _page(self, user: int, position: None, server: Server) -> Any:
+    async def _page(self, user: int, position: None, server: Server, size: int = 0, **named: Any) -> Any:
         raise NotImplementedError
 
     def brew(self) -> None:
@@ -77,6 +88,8 @@ class Troubles:
             self._stop_node, self._fail_over, self._fail_over_at_once, self._restart_empty, self._cut_links,
             self._pause_process, self._step_clock, self._lag_replica,
         ]  # fmt: skip
+        if self.settings.thresholds.pull_from:
+            kinds.append(self._cross)
         mine = self.dice.sample(kinds, self.dice.randrange(0, 4))
         if self.climate is not None:
             mine = [getattr(self, name) for name in self.climate.troubles]
@@ -88,7 +101,7 @@ class Troubles:
         return self.dice.choice(list(self.cache.nodes.values()))
 
     def _told(self, *what: object) -> None:
-        self.trace.note(self.loop.now, *what)
+        raise NotImplementedError
 
     async def _stop_node(self) -> None:
         node = self._node()
@@ -99,6 +112,15 @@ class Troubles:
         self._told(node.name, "goes on")
         await asyncio.sleep(self.dice.uniform(0.0, 0.05))
         node.run_backlog()
+
+    async def _cross(self) -> None:
+        """Somebody becomes pull, or is delivered again, whatever the count says."""
+        store, author = self.store.client(), self.dice.choice(self.people)
+        row = next((row for row in await store.tiers() if row.author_id == author), None)
+        pull, crossing = not (row and row.pull), self.settings.crossing
+        switch_ms = self.true_clock.now_ms() + int((crossing.announce_s if pull else crossing.merge_s) * 1000)
+        await store.set_tier(row, AuthorTier(author, pull, switch_ms))
+        self._told(author, "becomes pull" if pull else "is delivered again")
 
     async def _lag_replica(self) -> None:
         node = self._node()
@@ -154,6 +176,7 @@ class Troubles:
         clock = self.dice.choice([*self.workers, *(server.process for server in self.servers)]).clock
         before, step = clock.offset_ms, self.dice.choice([-300_000, -5_000, 3_000, 300_000])
         self._told("a clock steps by", step)
+        self.oracle.unsure_ms = inf
         clock.offset_ms = before + step
         await asyncio.sleep(self.dice.uniform(1.0, 8.0))
         clock.offset_ms = before

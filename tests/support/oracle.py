@@ -1,13 +1,10 @@
-"""The history of everything that was asked and answered, and what it says about every page.
-
-An operation is *ok* (acked), *fail* (proof that nothing happened) or *info* (nobody knows: it stays concurrent with
-everything after it).  True time is the simulation's; "acked by" is on the clock of the server that acked, since that
-is what a claim speaks of.
-"""
+"""The history of everything that was asked and answered, and what it says about every page."""
 
 from __future__ import annotations
 
+import bisect
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 
@@ -16,42 +13,31 @@ from rookery_server.domain.limits import REREAD_MS
 from rookery_server.domain.merge import BEYOND
 from rookery_server.domain.tokens import NewerCursor, PageCursor
 from rookery_server.services.pages import TimelinePage
+from tests.support.faults import START_MS
+from tests.support.registers import ALWAYS, Change, Operation, Register
 
-ALWAYS = -1
-"""Acked before the history began."""
+Follows, Blocks, Mutes = Register[bool], Register[bool], Register[int]
+NOT_MUTED = -1
+"""In a register of mutes; 0 = for ever, otherwise the Unix ms it ends at."""
+COPY_LIFE_S = 2.0
+"""A server's own copy of an account's standing lives up to a second; twice that is no longer anybody's excuse."""
 
 
 class Wrong(AssertionError):
     """A promise was broken."""
 
 
-@dataclass
-class Operation:
-    """`began`, `ended`: true seconds; `ended` is infinite unless ok or fail.  `acked_ms`: on the server's clock."""
-
-    began: float
-    ended: float = inf
-    outcome: str = "info"
-    acked_ms: int = 0
-    settled: bool = False
-    event_ms: int = 0
-    """Of the consistency token in the answer."""
-
-    def may_have_happened(self) -> bool:
-        return self.outcome != "fail"
-
-
-@dataclass
+@dataclass(eq=False)
 class Post:
-    """One text, however often it was tried."""
+    """One text, however often it was tried.  `answered`, `quoted`: whose tweets it speaks of."""
 
     author: int
     text: str
     tries: list[Operation] = field(default_factory=list)
     tweet_id: int | None = None
     deletes: list[Operation] = field(default_factory=list)
-    stands: bool = False
-    """Found in the store after quiet."""
+    answered: int = 0
+    quoted: int = 0
 
     def acked_ms(self) -> int | None:
         return min((one.acked_ms for one in self.tries if one.outcome == "ok"), default=None)
@@ -59,45 +45,24 @@ class Post:
     def acked_at(self) -> float:
         return min((one.ended for one in self.tries if one.outcome == "ok"), default=inf)
 
+    def may_be_deleted(self) -> bool:
+        return any(one.may_have_happened() for one in self.deletes)
 
-@dataclass
-class Change(Operation):
-    on: bool = True
-
-
-@dataclass
-class Pair:
-    """Whether one follows another, as far as anybody can know."""
-
-    on_from_start: bool
-    changes: list[Change] = field(default_factory=list)
-
-    def certain(self, on: bool, until: float) -> Change | None:
-        """The acked change to `on` that stands for certain at `until`: nothing to the contrary overlaps or follows."""
-        sure = [one for one in self._all() if one.on == on and one.outcome == "ok" and one.ended <= until]
-        against = [one for one in self._all() if one.on != on and one.may_have_happened() and one.began < until]
-        standing = [one for one in sure if all(other.ended < one.began for other in against)]
-        return min(standing, key=lambda one: one.ended, default=None)
-
-    def possible(self, until: float) -> bool:
-        """Whether the edge may ever have been on before `until`."""
-        return any(one.on and one.may_have_happened() and one.began < until for one in self._all())
-
-    def _all(self) -> list[Change]:
-        return [Change(-2.0, -1.0, "ok", ALWAYS, True, ALWAYS, on=self.on_from_start), *self.changes]
+    def speakers(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(id_ for id_ in (self.author, self.answered, self.quoted) if id_))
 
 
 @dataclass(frozen=True)
 class Read:
-    """One page as it was asked for and answered.  `token_posts`, `token_edges`: what the token it carried names."""
+    """One page as it was asked for and answered.  `token_post`, `named`: what the token it carried names."""
 
     user: int
     began: float
-    ended: float
     position: PageCursor | NewerCursor | None
     page: TimelinePage
     token_post: Post | None = None
-    token_change: tuple[int, Change] | None = None
+    named: Collection[Change[bool]] = ()
+    only_known_replies: bool = False
 
     def stretch(self) -> tuple[int, int]:
         """Ids of [bottom, top) that this page speaks of."""
@@ -111,26 +76,36 @@ class Read:
 
 
 class Oracle:
-    """`texts`: the posts by their text, which is unique."""
+    """`texts`: the posts by their text, which is unique.  Registers are of (follower, followee), (blocker, blocked),
+    (muter, muted), account."""
 
     def __init__(self) -> None:
         self.texts: dict[str, Post] = {}
         self.by_id: dict[int, Post] = {}
-        self.pairs: dict[tuple[int, int], Pair] = defaultdict(lambda: Pair(False))
+        self._ids: list[int] = []
+        self.follows: dict[tuple[int, int], Follows] = defaultdict(lambda: Register(False))
+        self.requests: dict[tuple[int, int], Register[bool]] = defaultdict(lambda: Register(False))
+        """By (requester, target)."""
+        self.blocks: dict[tuple[int, int], Blocks] = defaultdict(lambda: Register(False))
+        self.mutes: dict[tuple[int, int], Mutes] = defaultdict(lambda: Register(NOT_MUTED))
+        self.protected: dict[int, Register[bool]] = defaultdict(lambda: Register(False))
+        self.suspended: dict[int, Register[bool]] = defaultdict(lambda: Register(False))
+        self.deactivated: dict[int, Register[bool]] = defaultdict(lambda: Register(False))
         self.pages = 0
         self.shown = 0
+        self.unsure_ms: float = 2_000
+        """Around its end a mute may or may not stand: two clocks may differ by so much, and by more once one was
+        stepped."""
 
     # --- what is known ------------------------------------------------------------------------------------------
 
     def learn(self, post: Post, tweet_id: int) -> None:
         if post.tweet_id not in (None, tweet_id):
             raise Wrong(f"{post.text} has two ids: {post.tweet_id} and {tweet_id}")
-        post.tweet_id = tweet_id
-        self.by_id[tweet_id] = post
-
-    def found(self, post: Post, tweet_id: int) -> None:
-        self.learn(post, tweet_id)
-        post.stands = True
+        if post.tweet_id is None:
+            post.tweet_id = tweet_id
+            self.by_id[tweet_id] = post
+            bisect.insort(self._ids, tweet_id)
 
     def seeded(self, author: int, text: str, tweet_id: int) -> None:
         """A tweet from before the history."""
@@ -138,92 +113,231 @@ class Oracle:
         self.texts[text] = post
         self.learn(post, tweet_id)
 
+    def between(self, bottom: int, top: int) -> Iterator[tuple[int, Post]]:
+        ids = self._ids
+        for at in range(bisect.bisect_left(ids, bottom), bisect.bisect_left(ids, top)):
+            yield ids[at], self.by_id[ids[at]]
+
     # --- pages --------------------------------------------------------------------------------------------------
 
-    def check(self, read: Read) -> None:
-        """Raises Wrong."""
+    def newest(self, most: int) -> list[Post]:
+        return [self.by_id[id_] for id_ in self._ids[-most:]]
+
+    def check(self, read: Read, now_ms: int) -> None:
+        """Judges a page at the moment it was answered, true time `now_ms`.  Raises Wrong."""
         self.pages += 1
-        self.shown += len(read.page.tweet_ids)
         shown = read.page.tweet_ids
-        if list(shown) != sorted(set(shown), reverse=True):
-            raise Wrong(f"not strictly descending: {shown}")
-        bottom, top = read.stretch()
-        if any(not bottom <= id_ < top for id_ in shown):
-            raise Wrong(f"outside its stretch [{bottom}, {top}): {shown}")
-        if read.page.info.end_of_history and read.page.next_cursor is not None:
-            raise Wrong("the end of history, and a cursor")
-        for id_ in shown:
-            self._may_be_shown(read, id_)
-        missing = [id_ for id_ in self.required(read) if id_ not in set(shown)]
+        self.shown += len(shown)
+        check_form(read)
+        judge = Judge(self, read.user, read.began, read.page.info.complete_through_ms, now_ms, read.named)
+        if not read.page.info.stale:
+            for id_ in shown:
+                judge.may_show(id_, read.token_post)
+                if read.only_known_replies:
+                    judge.may_answer(self.by_id[id_])
+        have, (bottom, top) = set(shown), read.stretch()
+        missing = [
+            post
+            for id_, post in self.between(bottom, top)
+            if id_ not in have and judge.must_show(post, read.token_post, read.only_known_replies)
+        ]
         if missing:
-            raise Wrong(f"user {read.user} lacks {[self._name(id_) for id_ in missing]} on a page of {read.page.info}")
+            raise Wrong(f"user {read.user} lacks {name(missing)} on a page of {read.page.info}")
 
-    def required(self, read: Read) -> list[int]:
-        """Everything the page must hold for what it claims."""
-        bottom, top = read.stretch()
-        claimed = read.page.info.complete_through_ms
-        return [id_ for id_, post in self.by_id.items() if bottom <= id_ < top and self._claimed(read, post, claimed)]
+    def check_sum(self, judge: Judge, stretch: tuple[int, int], have: Collection[int], late_ms: float = inf) -> None:
+        """Of several pages together, as `judge` saw the first of them.  `late_ms`: not of posts acked so long after
+        their id: those are found by scrolling (build, B15)."""
+        missing = [
+            post
+            for id_, post in self.between(*stretch)
+            if id_ not in have and judge.must_show(post) and (post.acked_ms() or 0) - snowflake.time_ms(id_) < late_ms
+        ]
+        if missing:
+            raise Wrong(f"user {judge.user} lacks {name(missing)} in the sum of pages: {judge}")
 
-    def _claimed(self, read: Read, post: Post, claimed_ms: int) -> bool:
+
+class Judge:
+    """Whether one read may, and whether it must, show a post.  Everything is judged as of now: the read just ended."""
+
+    def __init__(
+        self, oracle: Oracle, user: int, began: float, claimed_ms: int, now_ms: int,
+        named: Collection[Change[bool]] = (),
+    ) -> None:  # fmt: skip
+        self._oracle, self.user, self._began, self._claimed_ms = oracle, user, began, claimed_ms
+        self._now_ms, self._named = now_ms, named
+        self._posts_began, self._posts_claimed_ms = began, claimed_ms
+        self._follows: dict[int, bool] = {}
+        self._clear: dict[int, bool] = {}
+
+    def __repr__(self) -> str:
+        return f"began {self._began}, claims {self._claimed_ms}, posts {self._posts_began}, {self._posts_claimed_ms}"
+
+    def going_on(self, began: float, claimed_ms: int) -> Judge:
+        """The same viewer's, for posts that were acked before a later read began, with that one's claim."""
+        self._posts_began, self._posts_claimed_ms = began, claimed_ms
+        self._follows.clear()
+        self._clear.clear()
+        return self
+
+    # --- what it must show --------------------------------------------------------------------------------------
+
+    def must_show(self, post: Post, token_post: Post | None = None, only_known_replies: bool = False) -> bool:
         acked_ms = post.acked_ms()
-        if acked_ms is None or any(one.may_have_happened() and one.began < read.ended for one in post.deletes):
+        if acked_ms is None or post.acked_at() > self._posts_began or post.may_be_deleted():
             return False
-        if post is read.token_post and post.acked_at() <= read.began:
-            return True
-        return acked_ms <= claimed_ms and post.acked_at() <= read.began and self._eligible(read, post, claimed_ms)
-
-    def _eligible(self, read: Read, post: Post, claimed_ms: int) -> bool:
-        if post.author == read.user:
-            return True
-        followed = self.pairs[read.user, post.author].certain(True, read.ended)
-        if followed is None or followed.ended > read.began:
+        if only_known_replies and post.answered not in (0, self.user) and not self._surely_follows(post.answered):
             return False
-        named = read.token_change == (post.author, followed)
-        return named or followed.acked_ms <= claimed_ms
+        if not self._surely_follows(post.author) and not (post is token_post and self._did_follow(post.author)):
+            return False
+        if acked_ms > self._posts_claimed_ms and post is not token_post:
+            return False
+        # One's own are shown whoever they speak of, but for what hides everywhere.
+        clear = self.surely_open if post.author == self.user else self._surely_clear
+        return all(clear(speaker) for speaker in post.speakers())
 
-    def _may_be_shown(self, read: Read, id_: int) -> None:
-        post = self.by_id.get(id_)
+    def must_show_of(self, author: int, post: Post) -> bool:
+        """On the author's own timeline: whatever was acked before, whoever follows whom; nothing is muted there."""
+        if post.author != author or post.acked_at() > self._began or post.may_be_deleted():
+            return False
+        return all(self.surely_open(speaker) for speaker in post.speakers())
+
+    def _did_follow(self, author: int) -> bool:
+        """A token that names a tweet has the edge read anew, so the claim does not matter."""
+        return any(one.ended <= self._began for one in self._oracle.follows[self.user, author].certain(True))
+
+    def _surely_follows(self, author: int) -> bool:
+        if author not in self._follows:
+            self._follows[author] = author == self.user or any(
+                self._counts(one) for one in self._oracle.follows[self.user, author].certain(True)
+            )
+        return self._follows[author]
+
+    def _counts(self, change: Change[bool]) -> bool:
+        return change.known_by(self._began, self._claimed_ms) or change in self._named
+
+    def _surely_clear(self, speaker: int) -> bool:
+        """Nothing hides `speaker` from the viewer, and the claim reaches as far."""
+        if speaker == self.user:
+            return True
+        if speaker not in self._clear:
+            self._clear[speaker] = self.surely_open(speaker) and self._surely_not_muted(speaker)
+        return self._clear[speaker]
+
+    def surely_open(self, speaker: int) -> bool:
+        """Neither blocks nor the account's state hide `speaker` from the viewer."""
+        oracle, user = self._oracle, self.user
+        if speaker == user:
+            return True
+        blocks = (oracle.blocks.get((user, speaker)), oracle.blocks.get((speaker, user)))
+        accounts = (oracle.suspended.get(speaker), oracle.deactivated.get(speaker))
+        if not all(self._is_off(register, 0.0) for register in blocks if register is not None):
+            return False
+        if not all(self._is_off(register, COPY_LIFE_S) for register in accounts if register is not None):
+            return False
+        protected = oracle.protected.get(speaker)
+        return protected is None or self._is_off(protected, COPY_LIFE_S) or self._surely_follows(speaker)
+
+    def _is_off(self, register: Register[bool], life_s: float) -> bool:
+        return any(one.known_by(self._began - life_s, self._claimed_ms) for one in register.certain(False))
+
+    def _surely_not_muted(self, speaker: int) -> bool:
+        register = self._oracle.mutes.get((self.user, speaker))
+        if register is None:
+            return True
+        known = [one for one in register.standing() if one.known_by(self._began, self._claimed_ms)]
+        value = known[0].value if known else 0
+        began_ms = START_MS + self._began * 1000
+        return value == NOT_MUTED or (value is not None and 0 < value < began_ms - self._oracle.unsure_ms)
+
+    # --- what it may show ---------------------------------------------------------------------------------------
+
+    def may_show(self, id_: int, token_post: Post | None = None) -> None:
+        """Raises Wrong.  What was removed and settled before the read began must not be shown."""
+        post, oracle, user = self._oracle.by_id.get(id_), self._oracle, self.user
         if post is None:
             raise Wrong(f"{id_} was never posted")
-        if not any(one.may_have_happened() and one.began < read.ended for one in post.tries):
+        if not any(one.may_have_happened() for one in post.tries):
             raise Wrong(f"{post.text} failed, and is shown")
-        if read.page.info.stale:
+        self._may_show_any(post, token_post)
+        if post.author != user:
+            follows = oracle.follows[user, post.author]
+            if not follows.ever(True):
+                raise Wrong(f"user {user} never followed {post.author}, and is shown {post.text}")
+            if self._strict(follows.certain(False)):
+                raise Wrong(f"user {user} is shown {post.text} by {post.author}, unfollowed and settled before")
+        for speaker in post.speakers():
+            if post.author != user and self._is_muted(speaker):
+                raise Wrong(f"user {user} is shown {post.text} of {speaker}, muted and settled before")
+
+    def may_answer(self, post: Post) -> None:
+        """Where replies to strangers are left out.  Raises Wrong."""
+        if post.author == self.user or post.answered in (0, self.user):
             return
-        if any(self._removed(read, one, one is self._token_delete(read, post)) for one in post.deletes):
-            raise Wrong(f"user {read.user} is shown {post.text}, deleted and settled before")
-        if post.author == read.user:
-            return
-        pair = self.pairs[read.user, post.author]
-        if not pair.possible(read.ended):
-            raise Wrong(f"user {read.user} never followed {post.author}, and is shown {post.text}")
-        gone = pair.certain(False, read.ended)
-        if gone is not None and self._removed(read, gone, read.token_change == (post.author, gone)):
-            raise Wrong(f"user {read.user} is shown {post.text} by {post.author}, unfollowed and settled before")
+        if self._strict(self._oracle.follows[self.user, post.answered].certain(False)):
+            raise Wrong(f"user {self.user} is shown {post.text}, which answers {post.answered}, a stranger")
 
-    def _token_delete(self, read: Read, post: Post) -> Operation | None:
-        return post.deletes[-1] if post is read.token_post and post.deletes else None
+    def may_show_of(self, author: int | None, id_: int) -> None:
+        """On the author's own timeline, or by its id.  Raises Wrong."""
+        post = self._oracle.by_id[id_]
+        if author not in (None, post.author):
+            raise Wrong(f"{post.text} in the timeline of {author}")
+        self._may_show_any(post, None)
 
-    def _removed(self, read: Read, removal: Operation, named: bool) -> bool:
-        return removal.outcome == "ok" and removal.ended <= read.began and (removal.settled or named)
+    def _may_show_any(self, post: Post, token_post: Post | None) -> None:
+        for one in post.deletes:
+            named = post is token_post and one is post.deletes[-1]
+            if one.outcome == "ok" and one.ended <= self._began and (one.settled or named):
+                raise Wrong(f"user {self.user} is shown {post.text}, deleted and settled before")
+        for speaker in post.speakers():
+            if reason := self.hides(speaker):
+                raise Wrong(f"user {self.user} is shown {post.text} of {speaker}: {reason}, settled before")
 
-    def _name(self, id_: int) -> str:
-        post = self.by_id[id_]
-        return f"{post.text} (acked {post.acked_ms()})"
+    def hides(self, speaker: int) -> str:
+        """Why nothing of `speaker` may be shown; empty = nothing certain and settled is against it."""
+        oracle, user = self._oracle, self.user
+        if speaker == user:
+            return ""
+        registers: Iterable[tuple[Register[bool] | None, str]] = (
+            (oracle.blocks.get((user, speaker)), "blocked"),
+            (oracle.blocks.get((speaker, user)), "blocks the viewer"),
+            (oracle.suspended.get(speaker), "suspended"),
+            (oracle.deactivated.get(speaker), "deactivated"),
+        )
+        for register, reason in registers:
+            if register is not None and self._strict(register.certain(True)):
+                return reason
+        protected = oracle.protected.get(speaker)
+        if protected is not None and self._strict(protected.certain(True)):
+            follows = oracle.follows[user, speaker]
+            if not follows.ever(True) or self._strict(follows.certain(False)):
+                return "protected"
+        return ""
 
-    # --- in the end ---------------------------------------------------------------------------------------------
+    def _strict(self, changes: Iterable[Change[bool]]) -> bool:
+        return any(one.strict_for(self._began) or (one in self._named and one.ended <= self._began) for one in changes)
 
-    def check_scroll(self, user: int, shown: list[int], at: float) -> None:
-        """After quiet: everything that is certain is there, once, and nothing that is certainly gone."""
-        if len(set(shown)) != len(shown):
-            raise Wrong(f"user {user} was shown something twice")
-        have = set(shown)
-        for id_, post in self.by_id.items():
-            acked = post.acked_ms() is not None or post.stands
-            deleted = [one for one in post.deletes if one.may_have_happened()]
-            own = post.author == user
-            pair = self.pairs[user, post.author]
-            if acked and not deleted and (own or pair.certain(True, at)) and id_ not in have:
-                raise Wrong(f"lost: user {user} lacks {self._name(id_)} after quiet")
-            gone = any(one.outcome == "ok" for one in deleted) or (not own and pair.certain(False, at) is not None)
-            if gone and id_ in have:
-                raise Wrong(f"removed, and shown to user {user} after quiet: {self._name(id_)}")
+    def _is_muted(self, speaker: int) -> bool:
+        register = self._oracle.mutes.get((self.user, speaker))
+        if register is None:
+            return False
+        return any(
+            one.strict_for(self._began) and (one.value == 0 or (one.value or 0) > self._now_ms + self._oracle.unsure_ms)
+            for one in register.standing()
+            if one.value != NOT_MUTED
+        )
+
+
+def check_form(read: Read) -> None:
+    """What is true of every page, whoever follows whom."""
+    shown = read.page.tweet_ids
+    if list(shown) != sorted(set(shown), reverse=True):
+        raise Wrong(f"not strictly descending: {shown}")
+    bottom, top = read.stretch()
+    if any(not bottom <= id_ < top for id_ in shown):
+        raise Wrong(f"outside its stretch [{bottom}, {top}): {shown}")
+    if read.page.info.end_of_history and read.page.next_cursor is not None:
+        raise Wrong("the end of history, and a cursor")
+
+
+def name(posts: Iterable[Post]) -> list[str]:
+    return [f"{post.text} (acked {post.acked_ms()})" for post in posts]

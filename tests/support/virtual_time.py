@@ -3,54 +3,169 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio.base_events import BaseEventLoop
+import contextvars
+import heapq
+import itertools
+from asyncio import events
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+SAME_MOMENT_S = 1e-6
+"""Timers are compared after sums of floats; a microsecond apart is the same moment."""
+Factory = Callable[..., asyncio.Task[Any]]
 
 
 class Stuck(RuntimeError):
     """Nothing can run and nobody waits for a time: a deadlock."""
 
 
-class _NoFiles:
-    """In the selector's place: instead of waiting for files it lets the time pass."""
+class _Handle:
+    """What `asyncio.Handle` is to its callers, without what only debuggers need."""
 
-    def __init__(self, loop: VirtualTimeLoop) -> None:
-        self._loop = loop
+    __slots__ = ("_args", "_callback", "_context", "_when")
 
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise Stuck
-        self._loop.now += max(0.0, timeout)
-        return []
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context | None, when: float
+    ) -> None:
+        self._callback: Callable[..., object] | None = callback
+        self._args, self._when = args, when
+        self._context = contextvars.copy_context() if context is None else context
+
+    def cancel(self) -> None:
+        self._callback, self._args = None, ()
+
+    def cancelled(self) -> bool:
+        return self._callback is None
+
+    def when(self) -> float:
+        return self._when
 
 
-class VirtualTimeLoop(BaseEventLoop):
-    """No files, no threads, no signals: only tasks and timers, in the order of their times."""
+class VirtualTimeLoop(asyncio.AbstractEventLoop):
+    """No files, no threads, no signals: only tasks and timers, in the order of their times.
+
+    Written out rather than derived from asyncio's own loop, which spends half of a history looking after what is not
+    there."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.now = 0.0
-        self._selector = _NoFiles(self)
-        # Timers are compared after sums of floats; a microsecond apart is the same moment.
-        self._clock_resolution = 1e-6
+        self._ready: deque[_Handle] = deque()
+        self._timers: list[tuple[float, int, _Handle]] = []
+        self._order = itertools.count()
+        self._running = self._closed = False
+        self._factory: Factory | None = None
+        self._handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
+
+    # --- what tasks ask for -------------------------------------------------------------------------------------
 
     def time(self) -> float:
         return self.now
 
-    def _process_events(self, events: list[Any]) -> None:
-        """There are none."""
+    def get_debug(self) -> bool:
+        return False
 
-    def _write_to_self(self) -> None:
-        """Nobody sleeps in a selector."""
+    def is_running(self) -> bool:
+        return self._running
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def call_soon(  # type: ignore[override]  # the stub wants asyncio's own handles, here and below
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> _Handle:
+        handle = _Handle(callback, args, context, self.now)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> _Handle:
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> _Handle:
+        handle = _Handle(callback, args, context, when)
+        heapq.heappush(self._timers, (when, next(self._order), handle))
+        return handle
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        options.pop("name", None)
+        return (self._factory or _task)(self, coro, **options)
+
+    def set_task_factory(self, factory: Any) -> None:
+        self._factory = factory
+
+    def set_exception_handler(self, handler: Any) -> None:
+        self._handler = handler
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if self._handler is not None:
+            self._handler(self, context)
+
+    async def shutdown_asyncgens(self) -> None:
+        """They end with the tasks that hold them."""
+
+    # --- going on -----------------------------------------------------------------------------------------------
+
+    def run_until_complete(self, future: Any) -> Any:
+        task = asyncio.ensure_future(future, loop=self)
+        self._running = True
+        events._set_running_loop(self)
+        try:
+            while not task.done():
+                self._go_on(task)
+        finally:
+            self._running = False
+            events._set_running_loop(None)
+        return task.result()
+
+    def _go_on(self, task: asyncio.Future[Any]) -> None:
+        """Runs what can run now; when there is nothing, time passes to the next timer."""
+        ready = self._ready
+        while ready and not task.done():
+            handle = ready.popleft()
+            callback = handle._callback
+            if callback is not None:
+                try:
+                    handle._context.run(callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # as any loop: one callback's failure is not the next one's
+                    self.call_exception_handler({"message": "a callback failed", "exception": error})
+        if not ready and not task.done():
+            self._let_time_pass()
+
+    def _let_time_pass(self) -> None:
+        timers = self._timers
+        while timers and timers[0][2]._callback is None:
+            heapq.heappop(timers)
+        if not timers:
+            raise Stuck
+        self.now = max(self.now, timers[0][0])
+        until = self.now + SAME_MOMENT_S
+        while timers and timers[0][0] <= until:
+            self._ready.append(heapq.heappop(timers)[2])
+
+    def close(self) -> None:
+        self._closed = True
+        self._ready.clear()
+        self._timers.clear()
+
+
+def _task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
+    return asyncio.Task(coro, loop=loop, **options)
 
 
 def run(main: Coroutine[Any, Any, T], loop: VirtualTimeLoop, over: Callable[[], None] = lambda: None) -> T:
     """Runs `main`, then calls `over` and cancels whatever is still there."""
     try:
-        return loop.run_until_complete(main)
+        return loop.run_until_complete(main)  # type: ignore[no-any-return]
     finally:
         over()
         loop.run_until_complete(_end_all(loop))
