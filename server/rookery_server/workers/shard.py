@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from rookery_server.cache.interface import Deliveries
+from rookery_server.cache.interface import Deliveries, Link
 from rookery_server.domain import ids
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
@@ -62,6 +62,8 @@ class ShardAtWork:
         self._lines, self._stop = Lines(), Stop()
         self._recovering: asyncio.Task[None] | None = None
         self._recover_after, self._recover_pause_s = clock.monotonic(), 0.0
+        self._recovered_over: Mapping[str, Link] = {}
+        """A new link is a new chance, whatever the last recovery came to."""
 
     # --- taking up ----------------------------------------------------------------------------------------------
 
@@ -180,8 +182,9 @@ class ShardAtWork:
         if self._recovering is not None and self._recovering.done():
             self._recovering = None
             self._rest_after_recovery()
-        due = self._clock.monotonic() >= self._recover_after
+        due = self._clock.monotonic() >= self._recover_after or self.marks.links() != self._recovered_over
         if due and self._recovering is None and not self._stop.asked and self.marks.behind():
+            self._recovered_over = self.marks.links()
             self._recovering = asyncio.create_task(self._recover())
 
     def _rest_after_recovery(self) -> None:

@@ -36,6 +36,10 @@ class ShardMarks:
         """The last W known of each node, behind or not."""
         self._since_ms = clock.now_ms()
 
+    def links(self) -> Mapping[str, Link]:
+        """To the nodes that can be reached."""
+        return self._fleet.links()
+
     def behind(self) -> list[str]:
         """Nodes that can be reached and must be recovered."""
         return [node for node in self._fleet.links() if not self._stands(node)]

@@ -110,6 +110,21 @@ async def test_delivery_D21_a_node_that_refuses_does_not_have_everything_applied
     assert world.time.now_ms() - world.claim(AUTHOR) < 8_000
 
 
+async def test_delivery_D21_a_new_link_is_a_new_chance(world: World) -> None:
+    world.follow(1, AUTHOR)
+    world.cache.build(1)
+    await world.start()
+    await world.time.advance(10)
+    world.cache.node(1).refusing = True
+    tweet = world.post(AUTHOR)
+    await world.time.advance(32)
+    world.cache.node(1).refusing = False
+    world.cache.node(1).cut()
+    await world.time.advance(3)
+    assert world.cache.home(1) == [tweet]
+    assert world.time.now_ms() - world.claim(AUTHOR) < 8_000
+
+
 async def test_delivery_D21_after_one_that_helped_the_next_comes_at_once(world: World) -> None:
     await world.start()
     await world.time.advance(10)
