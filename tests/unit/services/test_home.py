@@ -443,3 +443,27 @@ async def test_authors_and_bodies_are_aligned(world: World) -> None:
 
 def test_the_slack_is_ten_seconds() -> None:
     assert ORDER_SLACK_MS == 10_000
+
+
+@pytest.mark.parametrize("source", [PageSource.LIST, PageSource.BUILD, PageSource.MERGE])
+async def test_build_B20_replies_to_strangers_are_left_out_where_asked(world: World, source: PageSource) -> None:
+    alice, bob = await pair(world)
+    carol, stranger = world.user(), world.user()
+    await world.follow(alice, carol)
+    asked = [await world.post(author) for author in (alice, carol, stranger)]
+    replies = [await world.post(bob, in_reply_to_id=id_) for id_ in asked]
+    plain = await world.post(bob)
+    await world.work()
+    if source is PageSource.LIST:
+        await world.page(alice)
+    if source is PageSource.MERGE:
+        world.cache.down.update(world.cache.nodes)
+    everything = await world.page(alice)
+    assert everything.info.source is source
+    assert list(everything.tweet_ids) == [plain, *replies[::-1], *asked[1::-1]]
+    if source is PageSource.BUILD:
+        world.cache.homes.clear()
+    page = await world.home.page(world.call(alice), 20, only_known_replies=True)
+    assert page.info.source is source
+    assert list(page.tweet_ids) == [plain, *replies[1::-1], *asked[1::-1]]
+    assert page.info.hidden == 1

@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rookery_server.cache import keys
+from rookery_server.cache.interface import HistoryRead
 from rookery_server.cache.memory.world import MemoryCacheWorld
 from rookery_server.domain import ids
 from rookery_server.domain.errors import NotFound
+from rookery_server.domain.fanout import AuthorTier, Crossing, Thresholds
 from rookery_server.domain.limits import HOME_KEPT, REREAD_MS, WATERMARK_LAG_MS
 from rookery_server.domain.merge import BEYOND
 from rookery_server.domain.models import Profile
@@ -101,6 +104,7 @@ class Stage:
         self.caches = MemoryCacheWorld(self.time, nodes=3, replicated=True)
         self.one, self.two = Server(self, 1), Server(self, 2)
         self._tasks: list[asyncio.Task[None]] = []
+        self.settings = WorkerSettings()
         self.live: dict[int, set[int]] = {}
         self.following: dict[int, set[int]] = {}
         self.gone: set[int] = set()
@@ -110,7 +114,7 @@ class Stage:
 
     async def start(self) -> None:
         worker = Worker(
-            self.stores.client(), self.caches.client(), self.time, WorkerSettings(), "w", Metrics(),
+            self.stores.client(), self.caches.client(), self.time, self.settings, "w", Metrics(),
             sleep=self.time.sleep, choice=random.Random(1),
         )  # fmt: skip
         self._tasks.append(asyncio.create_task(worker.run()))
@@ -227,6 +231,55 @@ async def test_a_deep_scroll_goes_on_below_the_list(stage: Stage) -> None:
     newest = await stage.post(bob)
     await stage.pass_time(10)
     assert (await stage.one.scroll(alice, 100))[0] == newest
+
+
+async def test_an_author_becomes_pull(stage: Stage) -> None:
+    stage.settings = WorkerSettings(thresholds=Thresholds(broad_from=1, pull_from=1))
+    await stage.close()
+    await stage.start()
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.follow(alice, bob)
+    before = await stage.post(bob)
+    await stage.pass_time(60)  # Bob's follower is counted
+    truth = stage.stores.client()
+    (announced,) = await truth.tiers()
+    assert (announced.author_id, announced.pull) == (bob, True)
+    both = await stage.post(bob)
+    await stage.pass_time(12)
+    page = await stage.one.page(alice)
+    assert page.tweet_ids == (both, before)
+    assert page.info.complete_through_ms > ids.time_ms(both)
+    # The hours in between are of no interest: the row as it would be after them.
+    over = AuthorTier(bob, True, stage.time.now_ms())
+    assert await truth.set_tier(announced, over) == over
+    await stage.pass_time(Crossing().directory_s + 1)
+    merged = await stage.post(bob)
+    await stage.pass_time(12)
+    entries = stage.caches.node_of(alice).get(keys.home(alice))
+    assert isinstance(entries, tuple)
+    assert merged not in entries
+    for server in (stage.one, stage.two):
+        page = await server.page(alice)
+        assert page.info.source is PageSource.LIST
+        assert page.tweet_ids == (merged, both, before)
+        assert page.info.complete_through_ms > ids.time_ms(merged)
+
+
+async def test_below_the_list_pages_come_out_of_one_merge(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.follow(alice, bob)
+    for at in range(HOME_KEPT + 100):
+        await stage.post(bob)
+        if at % 20 == 0:
+            await stage.time.advance(4)
+    await stage.pass_time(15)
+    assert await stage.one.scroll(alice, 50) == stage.truth(alice)
+    kept = stage.caches.node_of(alice).get(keys.history(alice))
+    assert isinstance(kept, HistoryRead)
+    assert await stage.two.scroll(alice, 50) == stage.truth(alice)
+    assert stage.caches.node_of(alice).get(keys.history(alice)) is kept
+    await stage.unfollow(alice, bob)
+    assert stage.caches.node_of(alice).get(keys.history(alice)) is None
 
 
 async def test_the_cache_gone_and_back(stage: Stage) -> None:
