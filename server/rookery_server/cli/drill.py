@@ -84,7 +84,7 @@ async def _run(stack: AttachedStack, token: str | None, only: str, seed: int, ou
                     rounds.append(await town.suffer(kind, faults.kinds[kind]))
                 finally:
                     telling.cancel()
-                out.print(f"  [bold]{_summary(rounds[-1])}[/]", highlight=False)
+                out.print(f"  [bold]{_summary(rounds[-1])}[/]", highlight=False, soft_wrap=True)
         return rounds
 
 

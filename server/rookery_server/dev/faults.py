@@ -100,10 +100,13 @@ class Faults:
         await self._burst()
         processes.send(worker.node.process, signal.SIGKILL)
         self._workers.remove(worker)
-        if self._workers:
+        others = bool(self._workers)
+        if others:
             await self._until(self._all_held)
         await asyncio.to_thread(processes.wait_gone, worker.node.process, PATIENT_S)
         self._workers.append(await asyncio.to_thread(self._replace, worker))
+        if not others:  # the one in its place takes over once the leases of the dead are free
+            await self._until(self._all_held)
         return f"{worker.node.name}, which held {sum(other == owner for other in shards.values())} shards"
 
     def _all_held(self) -> bool:

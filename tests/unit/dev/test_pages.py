@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.readers import Oracle, Page, Post, Scroll, Verdict
+from rookery_server.dev.pages import Oracle, Page, Post, Scroll, Verdict
 
 ME, ADA, BO, EVE = 1, 2, 3, 9
 POSTS = [Post(id_, author, id_ * 10, id_ * 10 + 5, f"text {id_}") for id_, author in ((11, ADA), (12, BO), (13, ADA))]
