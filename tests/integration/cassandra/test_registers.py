@@ -1,4 +1,4 @@
-"""Blocks, mutes, requests, cut edges and tiers on a real node: late commits, lost answers, and how long a row lives."""
+"""Blocks, mutes, requests, cut edges, tiers, counts on a real node: late commits, lost answers, how long rows live."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from rookery_server.domain.errors import Outcome, StoreUnavailable
 from rookery_server.domain.events import Event, EventKind, shard_of
 from rookery_server.domain.fanout import AuthorTier
 from rookery_server.domain.models import Block, Edge, FollowRequest, Mute
+from rookery_server.store.cassandra import counts
 from rookery_server.store.cassandra.session import CassandraSession, SessionHook
 from rookery_server.store.cassandra.statements import read
 from rookery_server.store.cassandra.store import CassandraStore
+from rookery_server.store.interface import Count, CountKind
 from tests.support.keyspaces import SHARDS
 from tests.support.session_hooks import Faults
 
@@ -128,3 +130,13 @@ async def test_an_unknown_tier_is_settled_by_the_row(open_hooked: Open) -> None:
         await store.set_tier(second, third)
     assert unknown.value.outcome is Outcome.UNKNOWN
     assert await store.tiers() == (second,)
+
+
+async def test_a_count_of_a_later_releases_kind_is_passed_over(
+    cassandra_store: CassandraStore, empty_keyspace: CassandraSession
+) -> None:
+    await empty_keyspace.execute(counts.COUNT_PUT, (ME, "likes", 0, 4, 5))
+    await empty_keyspace.execute(counts.COUNT_PUT, (YOU, "likes", 0, 4, 5))
+    count = Count(ME, CountKind.TWEETS, 231, 9, 6)
+    await cassandra_store.write_count(count)
+    assert await cassandra_store.counts([ME, YOU]) == {ME: (count,)}
