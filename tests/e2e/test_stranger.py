@@ -36,6 +36,19 @@ class Stranger:
         )
         return stub(request, timeout=10, metadata=metadata)
 
+    def open(self, service: str, name: str, fields: dict[str, Any], metadata: Any) -> Any:
+        """A stream: to be iterated, and cancelled."""
+        method = self.pool.FindServiceByName(service).FindMethodByName(name)
+        assert method.server_streaming
+        request = GetMessageClass(method.input_type)(**fields)
+        reply = GetMessageClass(method.output_type)
+        stub = self._channel.unary_stream(
+            f"/{service}/{name}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=reply.FromString,
+        )
+        return stub(request, timeout=30, metadata=metadata)
+
 
 @pytest.fixture
 def stranger(running: Running) -> Iterator[Stranger]:
@@ -58,6 +71,21 @@ def test_it_signs_up_posts_and_reads(stranger: Stranger, unique: str) -> None:
     assert page.info.end_of_history
 
 
+def test_it_keeps_a_home_open_and_resumes_it(stranger: Stranger, unique: str) -> None:
+    user = stranger.call("rookery.v1.UserService", "CreateUser", {"username": unique}).user
+    acting = (("rookery-acting-user", str(user.id)),)
+    timelines = "rookery.v1.TimelineService"
+    stream = stranger.open(timelines, "StreamHomeTimeline", {}, acting)
+    first = next(stream)
+    assert (list(first.tweets), bool(first.resume_token)) == ([], True)
+    posted = stranger.call("rookery.v1.TweetService", "CreateTweet", {"text": "live, stranger"}, acting).tweet
+    assert [tweet.id for tweet in next(message for message in stream if message.tweets).tweets] == [posted.id]
+    stream.cancel()
+    resumed = stranger.open(timelines, "StreamHomeTimeline", {"resume_token": first.resume_token}, acting)
+    assert [tweet.id for tweet in next(message for message in resumed if message.tweets).tweets] == [posted.id]
+    resumed.cancel()
+
+
 @pytest.mark.parametrize(
     ("service", "method", "fields", "code", "reason"),
     [
@@ -74,6 +102,9 @@ def test_it_signs_up_posts_and_reads(stranger: Stranger, unique: str) -> None:
             grpc.StatusCode.INVALID_ARGUMENT,
             "INVALID_TOKEN",
         ),
+        ("GraphService", "Block", {"user_id": 1}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
+        ("GraphService", "ListBlocks", {"user_id": 2}, grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
+        ("AdminService", "VerifyHomeTimeline", {"user_id": 5}, grpc.StatusCode.NOT_FOUND, "NOT_FOUND"),
         ("TimelineService", "GetHomeTimeline", {"user_id": 2}, grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
     ],
 )
