@@ -37,7 +37,7 @@ class Witness(Protocol):
         ...
 
     def removal(self, operation: str, settled: bool) -> None:
-        """`delete`, `unfollow`; not settled = left to the outbox."""
+        """`delete`, `unfollow`, `block`, `mute`, `account`; not settled = left to the outbox."""
         ...
 
     def verified(self, outcome: str) -> None:
