@@ -66,20 +66,21 @@ class Watch:
     def __init__(self, lists: Lists, poll_s: float):
         self._lists, self._poll_s = lists, poll_s
         self._echoes = math.ceil(COPY_LIFE_S / poll_s)
-        self._watched: set[Watched] = set()
+        self._watched: dict[Watched, None] = {}
+        """In the order they came: what is woken first must not be a matter of chance."""
         self._poller: asyncio.Task[None] | None = None
 
     @contextmanager
     def watching(self, user_id: int) -> Iterator[Watched]:
         watched = Watched(user_id)
-        self._watched.add(watched)
+        self._watched[watched] = None
         if self._poller is None:
             self._poller = asyncio.create_task(self._poll(), name="live poller")
             self._poller.add_done_callback(self._ended)
         try:
             yield watched
         finally:
-            self._watched.discard(watched)
+            self._watched.pop(watched, None)
             if not self._watched and self._poller is not None:
                 self._poller.cancel()
                 self._poller = None
