@@ -6,9 +6,8 @@ Each is a rule left out: the simulation must see what happens then.  `PLANS` say
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -21,7 +20,6 @@ from rookery_server.cache.memory.values import StoredRelations
 from rookery_server.domain import ids, limits
 from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.domain.events import Event, EventKind
-from rookery_server.domain.models import Relations
 from rookery_server.services import builds, skeleton
 from rookery_server.services.claims import Snapshot
 from rookery_server.services.writes import StartedWrites
@@ -33,10 +31,10 @@ from rookery_server.workers.fleet import Fleet
 from rookery_server.workers.log_reader import ShardLog
 from rookery_server.workers.recovery import Recovery
 from rookery_server.workers.relations import RelationApplier
+from tests.simulation import society_bugs
+from tests.simulation.plans import Bug, Plan
 from tests.simulation.troubles import Climate
 from tests.support.faults import StoreFaults
-
-Bug = Callable[[ExitStack], None]
 
 
 def w_past_what_is_not_applied(stack: ExitStack) -> None:
@@ -225,21 +223,6 @@ def fills_ignore_their_mark(stack: ExitStack) -> None:
     stack.enter_context(patch.object(MemoryCache, "_fill", whenever))
 
 
-def relations_are_stored_blindly(stack: ExitStack) -> None:
-    """Relations are stored whatever stands there by now (removal R2)."""
-
-    async def store(self: MemoryCache, user_id: int, seen: bytes | None, relations: Relations) -> bool:
-        def put(node: Node) -> bool:
-            old = stored(node, user_id)
-            value = StoredRelations(relations.version, old.stubbed if old else (), relations)
-            node.set(keys.relations(user_id), value, limits.RELATIONS_LIFE_S)
-            return True
-
-        return (await self._ask(user_id, "store_relations", put))[1]
-
-    stack.enter_context(patch.object(MemoryCache, "store_relations", store))
-
-
 def checkpoints_ignore_w(stack: ExitStack) -> None:
     """The checkpoint follows the polls, not what was applied (delivery D13)."""
     save = ShardLog.save
@@ -260,14 +243,6 @@ def reads_of_one_replica(stack: ExitStack) -> None:
 def removals_are_not_later(stack: ExitStack) -> None:
     """A removal carries its own clock's time, even where that is before what it removes (edge E1, removal R4)."""
     stack.enter_context(patch.object(ids, "later_timestamp_us", lambda new_id, old_us: ids.write_timestamp_us(new_id)))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Caught within `seeds` histories of this climate."""
-
-    climate: Climate
-    seeds: int
 
 
 SLOW_FAN_OUT = Climate({"slow_pages": 0.5, "own_fails": 0.8}, (), {"follow": 15, "unfollow": 15})
@@ -299,11 +274,11 @@ PLANS: dict[Bug, Plan] = {
     recovery_applies_nothing: Plan(FAILOVERS, 10),
     settled_without_the_replica: Plan(FAILOVERS, 20),
     fills_ignore_their_mark: Plan(SLOW_FILLS, 20),
-    relations_are_stored_blindly: Plan(SLOW_BUILDS, 20),
     checkpoints_ignore_w: Plan(SLOW_PUSHES, 10),
     reads_of_one_replica: Plan(LAGGING_REPLICAS, 10),
     removals_are_not_later: Plan(SKEWED_CLOCKS, 20),
 }
+PLANS |= society_bugs.PLANS
 BY_NAME = {bug.__name__: bug for bug in PLANS}
 
 

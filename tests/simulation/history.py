@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -230,6 +231,12 @@ class History(Streams, Society, Troubles):
     # --- from the beginning to the end --------------------------------------------------------------------------
 
     async def run(self) -> None:
+        try:
+            await self._run()
+        finally:
+            self.trace.close()
+
+    async def _run(self) -> None:
         self.seed_world()
         await self.count_world()
         self.servers = [self.start_server() for _ in range(2)]
@@ -317,7 +324,9 @@ def simulate(seed: int, trace: Trace | None = None, climate: Climate | None = No
     history = History(seed, trace, loop, climate)
     loop.set_exception_handler(history.unhandled)
     try:
-        with sizes.shrunk(history.sizes):
+        with sizes.shrunk(history.sizes), warnings.catch_warnings():
+            # Whoever dies leaves coroutines behind that never began.
+            warnings.simplefilter("ignore", RuntimeWarning)
             run(history.run(), loop, history.chance.end)
     finally:
         logging.disable(logging.NOTSET)

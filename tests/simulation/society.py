@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
@@ -9,13 +10,13 @@ from rookery_server.domain.errors import NotFound
 from tests.simulation.people import People
 from tests.simulation.processes import Server
 from tests.support.faults import START_MS
-from tests.support.oracle import NOT_MUTED, Wrong
+from tests.support.oracle import NOT_MUTED, Oracle, Wrong
 from tests.support.registers import Change, Operation, Register
 
 EDGES = {"follow": 4, "unfollow": 4}
 DEEDS = EDGES | {
     "block": 2, "unblock": 3, "mute": 2, "unmute": 2, "protect": 1, "answer_request": 3, "leave": 1, "come_back": 2,
-    "suspend": 1, "unsuspend": 2,
+    "suspend": 1, "unsuspend": 2, "quarrel": 1, "look_between": 3,
 }  # fmt: skip
 
 
@@ -80,7 +81,9 @@ class Society(People):
     # --- blocks and mutes ---------------------------------------------------------------------------------------
 
     async def block(self) -> None:
-        one, other = self._pair()
+        await self._block(*self._pair())
+
+    async def _block(self, one: int, other: int) -> None:
         server, began, oracle = self._server(), self.loop.now, self.oracle
         changes: list[Change[Any]] = [oracle.blocks[one, other].begin(began, True)]
         for pair in ((one, other), (other, one)):
@@ -97,6 +100,46 @@ class Society(People):
         answer = await self._ask(one, server, work, Operation(self.loop.now), (change,), "unblock", one, other)
         if answer.outcome == "ok" and self.dice.random() < 0.4:
             await self._follow(*self.dice.choice([(one, other), (other, one)]))
+
+    async def quarrel(self) -> None:
+        """A block and a follow of the same two, at about the same time."""
+        one, other = self._pair()
+        await asyncio.gather(
+            self._soon(self._block(one, other)),
+            self._soon(self._follow(*self.dice.choice([(one, other), (other, one)]))),
+        )
+        await self._look_between(one, other)
+
+    async def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        await asyncio.sleep(self.dice.choice([0.0, 0.001, 0.005, 0.3]))
+        await work
+
+    async def look_between(self) -> None:
+        await self._look_between(*self._pair())
+
+    async def _look_between(self, one: int, other: int) -> None:
+        """What two are to each other is the truth at a quorum: whatever was acked shows."""
+        server, began, oracle = self._server(), self.loop.now, self.oracle
+        answer = await server.ask(server.graph.relationships(server.call(one), [other]))
+        if answer.outcome != "ok":
+            return
+        found = answer.value[other]
+        self._told(server.process.name, "between", found)
+        for (pair, shown), blocked in (
+            (((one, other), found.following), _blocked(oracle, one, other, began)),
+            (((other, one), found.followed_by), _blocked(oracle, one, other, began)),
+        ):
+            if shown and blocked and oracle.follows[pair].all_ended(True, began):
+                raise Wrong(f"{pair} follow under a block")
+        for register, shown, what in (
+            (oracle.follows[one, other], found.following, "following"),
+            (oracle.follows[other, one], found.followed_by, "followed by"),
+            (oracle.blocks[one, other], found.blocking, "blocking"),
+            (oracle.blocks[other, one], found.blocked_by, "blocked by"),
+        ):
+            standing = register.standing()
+            if any(change.ended <= began for change in standing) and standing[0].value is not shown:
+                raise Wrong(f"{one} is told about {other}: {what} {shown}, and {standing[0]} was acked")
 
     async def mute(self) -> None:
         one, other = self._pair()
@@ -157,3 +200,9 @@ class Society(People):
         answer = await self._ask(actor, server, work, Operation(self.loop.now), (change,), name, of, value)
         if answer.outcome == "ok" and self.dice.random() < 0.6:
             await self._page(self._person(), None, self._server())
+
+
+def _blocked(oracle: Oracle, one: int, other: int, began: float) -> bool:
+    """Whether a block stood for certain, either way, when a read began."""
+    registers = (oracle.blocks[one, other], oracle.blocks[other, one])
+    return any(change.ended <= began for register in registers for change in register.certain(True))

@@ -33,13 +33,20 @@ class Trace:
         self.lines: list[str] | None = [] if keep else None
 
         self._unread: list[tuple[object, ...]] = []
+        self._closed = False
 
     def note(self, at: float, *what: object) -> None:
+        if self._closed:
+            return
         self._unread.append((at, *what))
         if len(self._unread) >= 1_000:
             self._digest_all()
         if self.lines is not None:
             self.lines.append(f"{at:.6f} " + " ".join(map(str, what)))
+
+    def close(self) -> None:
+        """What is told from now on belongs to no history: tasks that are ended die in any order."""
+        self._closed = True
 
     def hash(self) -> str:
         self._digest_all()

@@ -19,8 +19,9 @@ from tests.support.registers import ALWAYS, Change, Operation, Register
 Follows, Blocks, Mutes = Register[bool], Register[bool], Register[int]
 NOT_MUTED = -1
 """In a register of mutes; 0 = for ever, otherwise the Unix ms it ends at."""
-COPY_LIFE_S = 2.0
-"""A server's own copy of an account's standing lives up to a second; twice that is no longer anybody's excuse."""
+UNSETTLED_S = 20.0
+"""A claim covers an event that was applied; a server may go by its own copy of an account for a second more.  Events
+of accounts are applied five seconds old, or later; so long after an unsettled change that is over."""
 
 
 class Wrong(AssertionError):
@@ -230,15 +231,23 @@ class Judge:
             return True
         blocks = (oracle.blocks.get((user, speaker)), oracle.blocks.get((speaker, user)))
         accounts = (oracle.suspended.get(speaker), oracle.deactivated.get(speaker))
-        if not all(self._is_off(register, 0.0) for register in blocks if register is not None):
+        if not all(self._is_off(register) for register in blocks if register is not None):
             return False
-        if not all(self._is_off(register, COPY_LIFE_S) for register in accounts if register is not None):
+        if not all(self._is_back(register) for register in accounts if register is not None):
             return False
         protected = oracle.protected.get(speaker)
-        return protected is None or self._is_off(protected, COPY_LIFE_S) or self._surely_follows(speaker)
+        return protected is None or self._is_back(protected) or self._surely_follows(speaker)
 
-    def _is_off(self, register: Register[bool], life_s: float) -> bool:
-        return any(one.known_by(self._began - life_s, self._claimed_ms) for one in register.certain(False))
+    def _is_off(self, register: Register[bool]) -> bool:
+        return any(one.known_by(self._began, self._claimed_ms) for one in register.certain(False))
+
+    def _is_back(self, register: Register[bool]) -> bool:
+        """Of accounts: at once where it was settled; otherwise when its event was applied and no server's own copy
+        is from before."""
+        return any(
+            one.known_by(self._began if one.settled else self._began - UNSETTLED_S, self._claimed_ms)
+            for one in register.certain(False)
+        )
 
     def _surely_not_muted(self, speaker: int) -> bool:
         register = self._oracle.mutes.get((self.user, speaker))

@@ -105,5 +105,9 @@ class Register(Generic[V]):
         """Whether it may ever have held `value`."""
         return any(one.value == value and one.may_have_shown() for one in self._changes)
 
+    def all_ended(self, value: V, by: float) -> bool:
+        """Whether nothing that would make it `value` is under way, or may be for all anybody knows."""
+        return all(one.ended <= by for one in self._changes if one.value == value)
+
     def untouched(self) -> bool:
         return len(self._changes) == 1
