@@ -1,0 +1,306 @@
+"""Figures that a fast test cannot hold: cold home pages by number of followees, and small authors beside a large one.
+
+``python -m tests.support.figures_run cold`` and ``… fairness`` start one Cassandra node, three Valkey primaries, a
+server and a worker, seed through the store contract, measure in interleaved rounds and print one JSON document.  Every
+figure is given as minimum, median and maximum over the rounds; of the machine it says only how long a fixed loop took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+
+from rookery import Client
+from rookery_server.cache import keys
+from rookery_server.dev.installation import Installation, Service
+from rookery_server.dev.stack import Stack
+from rookery_server.dev.state import StackSpec
+from rookery_server.domain import ids
+from rookery_server.domain.clock import SystemClock
+from rookery_server.domain.events import Event, EventKind
+from rookery_server.domain.models import Edge, Tweet
+from rookery_server.metrics import Metrics
+from rookery_server.rpc.convert import ProtoTweetCodec
+from rookery_server.store.cassandra.settings import CassandraSettings
+from rookery_server.store.cassandra.store import CassandraStore
+from rookery_server.store.interface import TweetRow
+
+SETTINGS = {"ROOKERY_QUOTAS__TWEETS_PER_3H": "1000000", "ROOKERY_QUOTAS__FOLLOWS_PER_DAY": "1000000"}
+FOLLOWEES = (50, 500, 2_000, 5_000)
+POSTS_EACH = 4
+SEEDING = 48
+LARGE = 100_000
+SMALL_AUTHORS, SMALL_FOLLOWERS, SMALL_PER_S = 20, 10, 20.0
+ROUND_S = 8.0
+CALL_S = 20.0
+Item = TypeVar("Item")
+
+
+@dataclass(slots=True)
+class Ground:
+    stack: Stack
+    server: Service
+    worker: Service
+    client: Client
+    store: CassandraStore
+    cache: RedisCluster
+
+
+async def each(items: Iterable[Item], work: Callable[[Item], Awaitable[object]], at_once: int = SEEDING) -> None:
+    rest = iter(items)
+
+    async def lane() -> None:
+        for item in rest:
+            await work(item)
+
+    await asyncio.gather(*(lane() for _ in range(at_once)))
+
+
+@asynccontextmanager
+async def ground(folder: Path, settings: dict[str, str]) -> AsyncIterator[Ground]:
+    stack = Stack(StackSpec(name="figures", durable=True, throwaway=True), folder=folder / "stack")
+    await asyncio.to_thread(stack.up)
+    try:
+        installation = Installation(stack, settings={**SETTINGS, **settings})
+        await asyncio.to_thread(installation.migrate)
+        server = await asyncio.to_thread(installation.start_server, "serve-1")
+        worker = await asyncio.to_thread(installation.start_worker, "work-1")
+        told = CassandraSettings(stack.cassandra_contact_points, stack.cassandra_port, "rookery", write_s=10.0)
+        store = await CassandraStore.open(told, Metrics(), SystemClock())
+        nodes = [ClusterNode(host, port) for host, port in stack.valkey_nodes]
+        async with Client(server.target, connections=2) as client, RedisCluster(startup_nodes=nodes) as cache:
+            yield Ground(stack, server, worker, client, store, cache)
+        await store.close()
+    finally:
+        await asyncio.to_thread(stack.down)
+
+
+def spread(values: Sequence[float], digits: int = 1) -> list[float]:
+    return [round(value, digits) for value in (min(values), statistics.median(values), max(values))]
+
+
+def yardstick_ms() -> float:
+    """A fixed loop: how fast this machine is now."""
+    started, x = time.perf_counter(), 1
+    for i in range(50_000):
+        x = (x * 31 + i) & 0xFFFFFFFF
+    return (time.perf_counter() - started) * 1000
+
+
+def cpu_ms(pid: int) -> float:
+    """On-CPU time of all threads (man 5 proc, schedstat: first field, nanoseconds)."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e6
+
+
+class Minted:
+    """Ids of the past, each its own: what a seeded tweet of that time would have had."""
+
+    def __init__(self) -> None:
+        self._sequence = 0
+
+    def at(self, moment_ms: int) -> int:
+        self._sequence = (self._sequence + 1) % 1000
+        return ids.compose(moment_ms, 1023, self._sequence)
+
+
+# --- cold homes -----------------------------------------------------------------------------------------------------
+
+
+async def cold(on: Ground, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """First page of a home that is not cached, by followees, with the author lists cached and not cached."""
+    authors = [await _account(on, f"a{number}") for number in range(max(FOLLOWEES))]
+    say(f"{len(authors)} authors")
+    codec, minted, rng = ProtoTweetCodec(), Minted(), random.Random(1)
+    now = SystemClock().now_ms()
+
+    async def post(author: int) -> None:
+        for _ in range(POSTS_EACH):
+            id_ = minted.at(now - rng.randrange(60_000, 20 * 86_400_000))
+            body = codec.encode(
+                Tweet(id_, author, "a tweet of the past, long enough to look like one " * 3, ids.time_ms(id_))
+            )
+            version = ids.write_timestamp_us(id_)
+            row = TweetRow(id_, author, body, version)
+            await on.store.post(
+                row, Event(minted.at(SystemClock().now_ms()), EventKind.POST, author, id_, version, True)
+            )
+
+    await each(authors, post)
+    readers: dict[int, int] = {}
+    for followees in FOLLOWEES:
+        readers[followees] = reader = await _account(on, f"r{followees}")
+
+        async def follow(author: int, reader: int = reader) -> None:
+            event_id = minted.at(SystemClock().now_ms())
+            version = ids.write_timestamp_us(event_id)
+            edge = Edge(reader, author, True, version)
+            await on.store.write_edge(edge, Event(event_id, EventKind.FOLLOW, reader, author, version))
+
+        await each(authors[:followees], follow)
+    say("seeded; waiting for the worker")
+    await _claimed(on, readers[FOLLOWEES[0]], SystemClock().now_ms())
+    kinds = [(followees, warm) for followees in FOLLOWEES for warm in (True, False)]
+    took: dict[tuple[int, bool], list[dict[str, float]]] = {kind: [] for kind in kinds}
+    pids = {"server": on.server.node.pid, "cassandra": on.stack.cassandra[0].pid}
+    loops = []
+    for number in range(rounds + 1):
+        loops.append(yardstick_ms())
+        for kind in rng.sample(kinds, len(kinds)):
+            followees, warm = kind
+            await _forget(on, readers[followees], () if warm else authors[:followees])
+            before = {name: cpu_ms(pid) for name, pid in pids.items()}
+            started = time.perf_counter()
+            page = await on.client.acting_as(readers[followees]).home_page(page_size=20, timeout_s=CALL_S)
+            figures = {"ms": (time.perf_counter() - started) * 1000}
+            assert len(page.tweets) == 20, page.info
+            figures |= {f"{name}_cpu_ms": cpu_ms(pid) - before[name] for name, pid in pids.items()}
+            if number:  # the first round warms up
+                took[kind].append(figures)
+    return {
+        "fixed_loop_ms": spread(loops),
+        **{
+            f"{followees} followees, author lists {'cached' if warm else 'not cached'}": {
+                name: spread([figures[name] for figures in of]) for name in of[0]
+            }
+            for (followees, warm), of in took.items()
+        },
+    }
+
+
+async def _account(on: Ground, name: str) -> int:
+    return (await on.client.create_user(name, timeout_s=CALL_S)).user.id
+
+
+async def _claimed(on: Ground, reader: int, moment_ms: int) -> None:
+    async with asyncio.timeout(600):
+        while True:
+            page = await on.client.acting_as(reader).home_page(page_size=1, timeout_s=CALL_S)
+            if page.info.complete_through.ToMilliseconds() >= moment_ms:
+                return
+            await asyncio.sleep(0.5)  # the poll of the condition waited for
+
+
+async def _forget(on: Ground, reader: int, authors: Iterable[int]) -> None:
+    await on.cache.delete(keys.home(reader), keys.home_meta(reader), keys.relations(reader))
+    await each(authors, lambda author: on.cache.delete(keys.author(author)))
+
+
+# --- small authors beside a large one --------------------------------------------------------------------------------
+
+
+async def fairness(on: Ground, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Ack to arrival in a follower's list for small authors, calm and while an author with 100,000 followers posts."""
+    large = await _account(on, "large")
+    small = [await _account(on, f"s{number}") for number in range(SMALL_AUTHORS)]
+    fans = [await _account(on, f"f{number}") for number in range(SMALL_FOLLOWERS)]
+    for fan in fans:
+        for author in small:
+            await on.client.acting_as(fan).follow(author, timeout_s=CALL_S)
+        await on.client.acting_as(fan).home_page()
+    base = ids.write_timestamp_us(Minted().at(SystemClock().now_ms()))
+    crowd = range(1 << 40, (1 << 40) + LARGE)
+    await each(crowd, lambda follower: on.store.repair_mirror(Edge(follower, large, True, base)))
+    say("seeded")
+    await each(crowd, lambda follower: on.cache.rpush(keys.home(follower), 1, 0), 256)
+    say("the crowd has home lists")
+    ratios, calm_p99, busy_p99, fanouts, loops = [], [], [], [], []
+    for number in range(rounds + 1):
+        loops.append(yardstick_ms())
+        calm = await _small_posts(on, small, fans[0])
+        stop, times = asyncio.Event(), list[float]()
+        storm = asyncio.create_task(_large_posts(on, large, crowd[-1], stop, times))
+        busy = await _small_posts(on, small, fans[0])
+        stop.set()
+        await storm
+        if not number:
+            continue  # the first round warms up
+        calm_p99.append(_p99(calm))
+        busy_p99.append(_p99(busy))
+        fanouts += times
+        ratios.append(busy_p99[-1] / calm_p99[-1])
+        say(f"round {number}: {calm_p99[-1] * 1000:.0f} ms calm, {busy_p99[-1] * 1000:.0f} ms beside")
+    return {
+        "fixed_loop_ms": spread(loops),
+        "p99_calm_ms": spread([seconds * 1000 for seconds in calm_p99]),
+        "p99_beside_ms": spread([seconds * 1000 for seconds in busy_p99]),
+        "p99_ratio": spread(ratios, 2),
+        "large_fanout_s": spread(fanouts, 2),
+        "large_fanouts": len(fanouts),
+    }
+
+
+async def _small_posts(on: Ground, authors: Sequence[int], fan: int) -> list[float]:
+    """Seconds from each ack to the arrival in the fan's list."""
+    arrived: list[float] = []
+    waiting: set[asyncio.Task[None]] = set()
+    until, number = time.monotonic() + ROUND_S, 0
+
+    async def one(author: int) -> None:
+        reply = await on.client.acting_as(author).create_tweet("a small one", timeout_s=CALL_S)
+        acked = time.monotonic()
+        await _arrives(on, fan, reply.tweet.id)
+        arrived.append(time.monotonic() - acked)
+
+    while time.monotonic() < until:
+        waiting.add(asyncio.create_task(one(authors[number % len(authors)])))
+        number += 1
+        await asyncio.sleep(1 / SMALL_PER_S)  # the pace of the load
+    await asyncio.gather(*waiting)
+    return arrived
+
+
+async def _arrives(on: Ground, follower: int, tweet_id: int) -> None:
+    async with asyncio.timeout(60):
+        while str(tweet_id).encode() not in await on.cache.lrange(keys.home(follower), 0, 63):  # noqa: ASYNC110
+            await asyncio.sleep(0.003)  # only asking again can tell
+
+
+async def _large_posts(on: Ground, large: int, last: int, stop: asyncio.Event, times: list[float]) -> None:
+    while not stop.is_set():
+        reply = await on.client.acting_as(large).create_tweet("a large one", timeout_s=CALL_S)
+        acked = time.monotonic()
+        await _arrives(on, last, reply.tweet.id)
+        times.append(time.monotonic() - acked)
+
+
+def _p99(seconds: Sequence[float]) -> float:
+    return statistics.quantiles(seconds, n=100)[98]
+
+
+async def main(options: argparse.Namespace) -> None:
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    folder = Path(tempfile.mkdtemp(prefix="rookery-figures-"))
+    measure = {"cold": cold, "fairness": fairness}[options.what]
+    try:
+        async with ground(folder, {}) as on:
+            told = await measure(on, options.rounds, say)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps({"what": options.what, "rounds": options.rounds, "cores": os.cpu_count(), **told}, indent=2))  # noqa: T201
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("cold", "fairness"))
+    parser.add_argument("--rounds", type=int, default=7)
+    asyncio.run(main(parser.parse_args()))
