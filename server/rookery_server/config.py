@@ -110,7 +110,7 @@ class Settings(BaseSettings):
 
     def shown(self) -> list[str]:
         """`NAME=value` of every setting as it is in effect; a secret shows only whether it is set."""
-        return [f"{name}={_printable(value)}" for name, value in _leaves(self)]
+        return [f"{name}={printable(value)}" for name, value in _leaves(self)]
 
 
 class BadConfiguration(Exception):
@@ -126,9 +126,11 @@ def load() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        raise BadConfiguration([f"{_name(*found['loc'])}: {found['msg']}" for found in error.errors()]) from None
+        raise BadConfiguration(
+            [f"{environment_name(*found['loc'])}: {found['msg']}" for found in error.errors()]
+        ) from None
     # A section that does not exist is skipped silently by the reader, and a typing error would stay unnoticed.
-    sections = tuple(_name(section) + DELIMITER for section in Settings.model_fields)
+    sections = tuple(environment_name(section) + DELIMITER for section in Settings.model_fields)
     unknown = [name for name in os.environ if name.startswith(PREFIX) and DELIMITER in name]
     unknown = [name for name in sorted(unknown) if not name.upper().startswith(sections)]
     if unknown:
@@ -148,7 +150,8 @@ def state_folder() -> Path:
     return (Path(chosen) if chosen.startswith("/") else Path.home() / ".local/state") / "rookery"
 
 
-def _name(*path: int | str) -> str:
+def environment_name(*path: int | str) -> str:
+    """Of the setting at that path below `Settings`."""
     return PREFIX + DELIMITER.join(str(part).upper() for part in path if isinstance(part, str))
 
 
@@ -158,10 +161,11 @@ def _leaves(section: BaseModel, *path: str) -> Iterator[tuple[str, Any]]:
         if isinstance(value, BaseModel):
             yield from _leaves(value, *path, field)
         else:
-            yield _name(*path, field), value
+            yield environment_name(*path, field), value
 
 
-def _printable(value: object) -> str:
+def printable(value: object) -> str:
+    """As it would be given in the environment; a secret shows only whether it is set."""
     match value:
         case SecretStr():
             return "********" if value.get_secret_value() else ""

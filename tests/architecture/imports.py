@@ -44,6 +44,7 @@ TABLE: dict[str, May] = {
     "config": May(ours=("config_sections",), others=("pydantic", "pydantic_settings")),
     "config_sections": May(ours=("domain.fanout", "domain.limits"), others=("pydantic", "pydantic_settings")),
     "config_keys": May(ours=("config",)),
+    "config_docs": May(ours=("config", "config_sections"), others=("pydantic",)),
     "wiring": ANYTHING,
     "cli": ANYTHING,
     "dev": ANYTHING,
