@@ -88,11 +88,15 @@ class Blocks:
         return ids.time_ms(event.id)
 
     async def _cut_edges(self, call: Call, block: Block) -> list[int]:
-        """Reads both edges *after* the batch and removes what is on (E10); the times of the events."""
+        """Reads both edges *after* the batch and removes what is on (E10), if the block still is (E21); the times of
+        the events."""
         pairs = (block.blocker_id, block.blocked_id), (block.blocked_id, block.blocker_id)
         edges = await asyncio.gather(*(self._store.edge(*pair) for pair in pairs))
         standing = [edge for edge in edges if edge is not None and edge.on]
-        return [(await self._edges.cut(call, edge, block)).token.event_ms for edge in standing]
+        now = await self._store.block(block.blocker_id, block.blocked_id) if standing else None
+        if now is None or not now.on:
+            return []
+        return [(await self._edges.cut(call, edge, now)).token.event_ms for edge in standing]
 
     async def _answer(self, block: Block, event_ms: int) -> EdgeChanged:
         """Stubs both (E15)."""

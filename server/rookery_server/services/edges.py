@@ -1,12 +1,12 @@
 """One edge, as it is written, whoever asks for it: Follow, an approval, a block that cuts it.
 
-Rules E1 to E7 and E11 of docs/protocols/edge.md.
+Rules E1 to E7, E11 and E21 of docs/protocols/edge.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rookery_server.cache.interface import Cache
@@ -62,18 +62,28 @@ class Edges:
         """Raises FollowLimitReached, StoreUnavailable."""
         await check_may_follow(self._store, follower_id, await self._counts.of(follower_id))
 
-    async def add(self, call: Call, follower_id: int, followee_id: int, old: Edge | None) -> EdgeChanged:
-        """A new edge over `old`.  Raises NotFound (a block stands by now), IdsRefused, StoreUnavailable."""
-        changed = await self.write(call, Edge(follower_id, followee_id, True, self._version(old)))
+    async def add(
+        self, call: Call, follower_id: int, followee_id: int, old: Edge | None, blocks: Iterable[Block]
+    ) -> EdgeChanged:
+        """A new edge over `old` and the block rows of the pair.  Raises NotFound (a block stands by now), IdsRefused,
+        StoreUnavailable."""
+        changed = await self.write(call, Edge(follower_id, followee_id, True, self._version(old, blocks)))
         self._counts.changed(follower_id, 1)
         return changed
 
-    async def again(self, call: Call, edge: Edge) -> EdgeChanged:
+    async def again(self, call: Call, edge: Edge, blocks: Sequence[Block]) -> EdgeChanged:
         """An edge that is on.  It may be there and the rest of its batch late: its event behind what pages claim, its
-        stub never set.  So while it is young the same edge is written again, with an event of now (E5)."""
-        if self.certain(edge):
+        stub never set.  So while it is young the same edge is written again, with an event of now (E5); if there is a
+        trace of a block, at a new version, which nobody who still cuts for that block reaches (E21)."""
+        if self.done(edge, blocks):
             return EdgeChanged(True, edge_token(edge.follower_id, edge.followee_id, self._clock.now_ms()))
+        if blocks:
+            edge = replace(edge, version_us=self._version(edge, blocks))
         return await self.write(call, edge)
+
+    def done(self, edge: Edge, blocks: Iterable[Block]) -> bool:
+        """Whether nothing can come of the batch of an edge that is on, or of a block in its way, any more."""
+        return self.certain(edge) and all(block.version_us < edge.version_us for block in blocks)
 
     def certain(self, row: Edge | Block | Mute) -> bool:
         """Whether a row is so old that all its batch meant is done."""
@@ -116,12 +126,22 @@ class Edges:
 
     async def block_between(self, one: int, other: int) -> Block | None:
         """The latest block that stands between the two, either way."""
-        found = await asyncio.gather(self._store.block(one, other), self._store.block(other, one))
-        standing = [block for block in found if block is not None and block.on]
-        return max(standing, key=lambda block: block.version_us, default=None)
+        return standing(await self.blocks_between(one, other))
 
-    def _version(self, old: Edge | None) -> int:
-        return ids.later_timestamp_us(self._new_id(), old.version_us if old else 0)
+    async def blocks_between(self, one: int, other: int) -> tuple[Block, ...]:
+        """The block rows of the two, either way, those lifted in the last 8 days included."""
+        found = await asyncio.gather(self._store.block(one, other), self._store.block(other, one))
+        return tuple(block for block in found if block is not None)
+
+    def _version(self, old: Edge | None, blocks: Iterable[Block] = ()) -> int:
+        """Above `old`, and above what anybody writes who cuts `old` for one of these blocks (E21)."""
+        rows = (old.version_us if old else 0, *(block.version_us for block in blocks))
+        return ids.later_timestamp_us(self._new_id(), max(rows) + (len(rows) > 1))
+
+
+def standing(blocks: Iterable[Block]) -> Block | None:
+    """The latest of those that are on."""
+    return max((block for block in blocks if block.on), key=lambda block: block.version_us, default=None)
 
 
 async def check_may_follow(store: GraphStore, follower_id: int, following: int) -> None:

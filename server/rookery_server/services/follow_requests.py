@@ -16,7 +16,7 @@ from rookery_server.domain.models import FollowRequest
 from rookery_server.domain.tokens import PageCursor
 from rookery_server.services.batches import checked_page_size
 from rookery_server.services.calls import Call
-from rookery_server.services.edges import EdgeChanged, Edges
+from rookery_server.services.edges import EdgeChanged, Edges, standing
 from rookery_server.services.quotas import Quota, Quotas
 from rookery_server.services.tokens import edge_token
 from rookery_server.services.writes import unknown_from_here
@@ -66,13 +66,15 @@ class FollowRequests:
         """Raises NotFound (no open request), FollowLimitReached (the requester's), StoreUnavailable."""
         request = await self._store.follow_request(call.caller_id, requester_id)
         edge = await self._store.edge(requester_id, call.caller_id)
-        if edge is not None and edge.on:
-            changed = await self._edges.again(call, edge)
-        elif request is None or not request.on or await self._edges.block_between(requester_id, call.caller_id):
+        follows = edge is not None and edge.on
+        blocks = await self._edges.blocks_between(requester_id, call.caller_id)
+        if standing(blocks) is not None or not (follows or (request is not None and request.on)):
             raise NotFound("no open request")
+        if edge is not None and follows:
+            changed = await self._edges.again(call, edge, blocks)
         else:
             await self._edges.check_cap(requester_id)
-            changed = await self._edges.add(call, requester_id, call.caller_id, edge)
+            changed = await self._edges.add(call, requester_id, call.caller_id, edge, blocks)
         if request is not None and request.on:
             with unknown_from_here():
                 stands = await self._answered(request)

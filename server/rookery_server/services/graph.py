@@ -11,13 +11,13 @@ from rookery_server.cache.interface import Cache
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import InvalidArgument, NotFound, Violation
 from rookery_server.domain.limits import LIST_PAGE_DEFAULT, LIST_PAGE_MAX
-from rookery_server.domain.models import Edge
+from rookery_server.domain.models import Block, Edge
 from rookery_server.domain.tokens import PageCursor
 from rookery_server.services.accounts import Accounts
 from rookery_server.services.batches import checked_batch, checked_id, checked_page_size
 from rookery_server.services.blocks import Blocks, BlocksPage
 from rookery_server.services.calls import Call
-from rookery_server.services.edges import EdgeChanged, Edges
+from rookery_server.services.edges import EdgeChanged, Edges, standing
 from rookery_server.services.follow_requests import FollowRequests, FollowRequestsList
 from rookery_server.services.mutes import Mutes, MutesPage
 from rookery_server.services.newest_first import newest_first
@@ -136,23 +136,25 @@ class Graph:
         await self._users.require(other_id)
 
     async def _follow(self, call: Call, followee_id: int, protected: bool) -> EdgeChanged:
-        block, edge = await asyncio.gather(
-            self._edges.block_between(call.caller_id, followee_id), self._store.edge(call.caller_id, followee_id)
+        blocks, edge = await asyncio.gather(
+            self._edges.blocks_between(call.caller_id, followee_id), self._store.edge(call.caller_id, followee_id)
         )
-        if block is not None:
+        if standing(blocks) is not None:
             raise NotFound("no such user")
         if edge is not None and edge.on:
-            if not self._edges.certain(edge):
+            if not self._edges.done(edge, blocks):
                 await self._quotas.charge(call, Quota.FOLLOWS)
-            return await self._edges.again(call, edge)
+            return await self._edges.again(call, edge, blocks)
         if protected:
             return await self._requests.ask(call, followee_id)
-        return await self._follow_anew(call, followee_id, edge)
+        return await self._follow_anew(call, followee_id, edge, blocks)
 
-    async def _follow_anew(self, call: Call, followee_id: int, old: Edge | None) -> EdgeChanged:
+    async def _follow_anew(
+        self, call: Call, followee_id: int, old: Edge | None, blocks: Sequence[Block]
+    ) -> EdgeChanged:
         await self._edges.check_cap(call.caller_id)
         await self._quotas.charge(call, Quota.FOLLOWS)
-        changed = await self._edges.add(call, call.caller_id, followee_id, old)
+        changed = await self._edges.add(call, call.caller_id, followee_id, old, blocks)
         with unknown_from_here():
             # Of the time when the account was protected (E18).
             await self._requests.end(followee_id, call.caller_id)

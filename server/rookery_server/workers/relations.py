@@ -65,8 +65,15 @@ class RelationApplier:
     async def _cut_both(self, block: Block) -> None:
         for pair in ((block.blocker_id, block.blocked_id), (block.blocked_id, block.blocker_id)):
             edge = await self._store.edge(*pair)
-            if edge is not None and edge.on:
-                await self._cut(edge, block)
+            if edge is None or not edge.on:
+                continue
+            # Read after the edge: one that was made when the block was lifted already is not cut for it (E21).
+            now = await self._store.block(block.blocker_id, block.blocked_id)
+            if now is not None and now.on:
+                await self._cut(edge, now)
+            elif edge is not None:
+                # Perhaps cut by an earlier attempt whose outcome nobody knows: no event would heal its mirror.
+                await self._store.repair_mirror(edge)
 
     async def _cut(self, edge: Edge, block: Block) -> None:
         """Above both versions: neither the edge's batch, however late, nor a repeat of it can bring it back."""

@@ -1,5 +1,5 @@
-"""Blocks, follows, requests and answers at the same time, in every order of their steps: rules E10 to E13, E19 and E20
-of docs/protocols/edge.md."""
+"""Blocks, follows, requests and answers at the same time, in every order of their steps: rules E10 to E13 and E19 to
+E21 of docs/protocols/edge.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 from rookery_server.cache.memory.world import MemoryCacheWorld
 from rookery_server.domain.errors import NotFound
-from rookery_server.domain.limits import ATTEMPT_LIFE_MS
+from rookery_server.domain.events import Event, EventKind
+from rookery_server.domain.limits import ATTEMPT_LIFE_MS, EDGE_CERTAIN_AFTER_S
 from rookery_server.domain.models import Profile, User
 from rookery_server.services.accounts import Accounts
 from rookery_server.services.blocks import Blocks
@@ -74,13 +75,14 @@ class Town:
     def protect(self, user: int) -> None:
         self.stores.users[user] = replace(self.stores.users[user], protected=True)
 
-    def server(self, hooks: StoreHooks | None = None) -> Graph:
+    def server(self, hooks: StoreHooks | None = None, clock: TestClock | None = None) -> Graph:
         self.workers += 1
+        clock = clock or self.clock
         store, cache = self.stores.client(hooks=hooks), self.caches.client()
-        mint = Mint(self.clock, self.workers)
-        accounts, quotas = Accounts(store, cache, self.clock), LocalQuotas(self.clock)
-        writes = StartedWrites(self.clock, mint)
-        return Graph(store, cache, self.clock, mint, KnownUsers(store), accounts, quotas, writes)
+        mint = Mint(clock, self.workers)
+        accounts, quotas = Accounts(store, cache, clock), LocalQuotas(clock)
+        writes = StartedWrites(clock, mint)
+        return Graph(store, cache, clock, mint, KnownUsers(store), accounts, quotas, writes)
 
     def call(self, user: int) -> Call:
         return Call(user, self.clock.monotonic() + 2)
@@ -101,14 +103,25 @@ class Town:
 
     async def apply_events(self) -> None:
         """As the worker does, in any order: here the newest first."""
-        cache = self.caches.client()
-        applier = RelationApplier(self.store, cache, cast(Fleet, _Steady(await cache.open_links())), self.clock)
+        applier = await self.applier()
         apply = {"FOLLOW": applier.edge, "UNFOLLOW": applier.edge, "BLOCK": applier.block, "UNBLOCK": applier.block}
+        for event in await self.events():
+            await apply[event.kind.name](event)
+
+    async def applier(self, hooks: StoreHooks | None = None) -> RelationApplier:
+        cache = self.caches.client()
+        fleet = cast(Fleet, _Steady(await cache.open_links()))
+        return RelationApplier(self.stores.client(hooks=hooks), cache, fleet, self.clock)
+
+    async def events(self) -> list[Event]:
+        """Of each shard the newest first."""
         now = self.clock.now_ms()
-        for shard in range(self.store.shards):
-            for row in reversed(await self.store.read(shard, now - ATTEMPT_LIFE_MS, now + ATTEMPT_LIFE_MS)):
-                if row.event is not None:
-                    await apply[row.event.kind.name](row.event)
+        rows = [
+            row
+            for shard in range(self.store.shards)
+            for row in reversed(await self.store.read(shard, now - ATTEMPT_LIFE_MS, now + ATTEMPT_LIFE_MS))
+        ]
+        return [row.event for row in rows if row.event is not None]
 
 
 @dataclass
@@ -231,6 +244,87 @@ async def test_edge_E12_whoever_died_half_way_the_events_leave_no_edge(dying: di
             assert not await town.follows(ALICE, BOB), turns.chosen
 
     assert await explore(play) > 10
+
+
+# --- a block that was lifted ------------------------------------------------------------------------------------------
+
+
+async def _blocked_half_way(turns: Turns, follows: bool) -> tuple[Town, Event]:
+    """Bob's server died right after it had written the block, so an edge from before still stands."""
+    town = Town(turns, frozenset())
+    if follows:
+        await town.server().follow(town.call(ALICE), BOB)
+    with pytest.raises(Dies):
+        await town.deed("bob", "block", BOB, ALICE, "write_block")
+    (event,) = [event for event in await town.events() if event.kind is EventKind.BLOCK]
+    return town, event
+
+
+async def _lift_and_follow(town: Town, clock: TestClock | None = None) -> None:
+    gated = Gated(town.turns, "follow", OF_EDGES)
+    await town.server(gated, clock).unblock(town.call(BOB), ALICE)
+    await town.server(gated, clock).follow(town.call(ALICE), BOB)
+
+
+def _lifted_while_it_is_applied(follows: bool, behind_ms: int) -> Play:
+    async def play(turns: Turns, choices: Sequence[str]) -> None:
+        town, event = await _blocked_half_way(turns, follows)
+        worker = await town.applier(Gated(turns, "worker", OF_EDGES | {"cut_edge"}))
+        late = TestClock(town.clock.now_ms() - behind_ms)
+        answers = await turns.play(
+            {"worker": worker.block(event), "follow": _lift_and_follow(town, late)},
+            choices,
+        )
+        _ended(answers["worker"])
+        if _ended(answers["follow"]):
+            assert await town.follows(ALICE, BOB), turns.chosen
+
+    return play
+
+
+@pytest.mark.parametrize("behind_ms", [0, 900])
+@pytest.mark.parametrize("follows", [True, False])
+async def test_edge_E21_no_late_cut_of_a_lifted_block_takes_an_acked_follow_away(follows: bool, behind_ms: int) -> None:
+    """`behind_ms`: the clock of who lifts and follows, behind that of who blocked."""
+    assert await explore(_lifted_while_it_is_applied(follows, behind_ms)) > 20
+
+
+async def test_edge_E21_a_block_that_is_lifted_while_it_cuts_leaves_the_follow_after_it() -> None:
+    async def play(turns: Turns, choices: Sequence[str]) -> None:
+        town = Town(turns, OF_EDGES)
+        await town.server().follow(town.call(ALICE), BOB)
+        answers = await turns.play(
+            {"block": town.deed("block", "block", BOB, ALICE), "follow": _lift_and_follow(town)}, choices
+        )
+        _ended(answers["block"])
+        acked, block = _ended(answers["follow"]), await town.store.block(BOB, ALICE)
+        assert block is not None
+        # Only where the block came before: otherwise there was nothing to lift.
+        if acked and not block.on:
+            assert await town.follows(ALICE, BOB), turns.chosen
+        assert not (block.on and await town.follows(ALICE, BOB)), turns.chosen
+
+    assert await explore(play) > 100
+
+
+async def test_edge_E21_a_follow_said_again_at_its_old_version_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Edges, "_version", lambda self, old, blocks=(): max(old.version_us, 1) if old else 1)
+    with pytest.raises(AssertionError):
+        await explore(_lifted_while_it_is_applied(True, 0))
+
+
+async def test_edge_E21_an_old_edge_that_stands_from_before_a_block_is_written_anew() -> None:
+    town, _ = await _blocked_half_way(Turns(), follows=True)
+    await town.server().unblock(town.call(BOB), ALICE)
+    town.clock.advance(EDGE_CERTAIN_AFTER_S * 1000 + 1)
+    await town.server().follow(town.call(ALICE), BOB)
+    edge = await town.store.edge(ALICE, BOB)
+    assert edge is not None
+    assert edge.on
+    assert edge.version_us // 1000 == town.clock.now_ms()
+    town.clock.advance(EDGE_CERTAIN_AFTER_S * 1000 + 1)
+    await town.server().follow(town.call(ALICE), BOB)
+    assert await town.store.edge(ALICE, BOB) == edge, "younger than every block row: nothing to write"
 
 
 # --- requests ---------------------------------------------------------------------------------------------------------
