@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -18,7 +18,6 @@ from rookery_server.cache.memory import relations as cached_relations
 from rookery_server.cache.memory.relations import stored
 from rookery_server.cache.memory.values import StoredRelations
 from rookery_server.domain import ids, limits
-from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.services import builds, skeleton
 from rookery_server.services.claims import Snapshot
@@ -207,22 +206,6 @@ def settled_without_the_replica(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Node, "confirmed", True))
 
 
-def fills_ignore_their_mark(stack: ExitStack) -> None:
-    """A fill of what was read long ago, over whatever connection there is by now (removal R5)."""
-
-    async def whenever(
-        self: MemoryCache, link: Link, tweet_ids: list[int], found: Mapping[int, bytes], mark: Any
-    ) -> None:
-        def fill(node: Node) -> None:
-            for tweet_id in tweet_ids:
-                bodies.set_if_absent(node, tweet_id, found[tweet_id])
-
-        with suppress(CacheUnavailable):
-            await self._over(self._link(self._world.nodes[link.node]), "fill_bodies", fill)
-
-    stack.enter_context(patch.object(MemoryCache, "_fill", whenever))
-
-
 def checkpoints_ignore_w(stack: ExitStack) -> None:
     """The checkpoint follows the polls, not what was applied (delivery D13)."""
     save = ShardLog.save
@@ -273,7 +256,6 @@ PLANS: dict[Bug, Plan] = {
     marks_survive_what_they_cover: Plan(FAILOVERS, 10),
     recovery_applies_nothing: Plan(FAILOVERS, 10),
     settled_without_the_replica: Plan(FAILOVERS, 20),
-    fills_ignore_their_mark: Plan(SLOW_FILLS, 20),
     checkpoints_ignore_w: Plan(SLOW_PUSHES, 10),
     reads_of_one_replica: Plan(LAGGING_REPLICAS, 10),
     removals_are_not_later: Plan(SKEWED_CLOCKS, 20),

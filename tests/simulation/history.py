@@ -98,7 +98,7 @@ class History(Streams, Society, Troubles):
         self.active_until = 0.0
         self.crashes = self._names = self.texts = 0
         self._wrong: BaseException | None = None
-        self.ledger = Ledger(SHARDS, self._broke)
+        self.ledger = Ledger(SHARDS, self.cache, self._broke)
 
     # --- what was there before ----------------------------------------------------------------------------------
 
@@ -250,7 +250,7 @@ class History(Streams, Society, Troubles):
             for _ in range(self.climate.listeners if self.climate else self.dice.choice([0, 1, 2]))
         ]
         busy += [self.loop.create_task(self._trouble()), self.loop.create_task(self._respawn())]
-        await self._while_well(busy, self.climate.active_s if self.climate else ACTIVE_S)
+        await self._while_well(busy, self.climate.active_s if self.climate else self.dice.choice(ACTIVE_S))
         self.weather.calm()
         self.active_until = self.loop.now
         await self._end(busy[:-2])

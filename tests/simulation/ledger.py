@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from rookery_server.cache.interface import Cache, Link
+from rookery_server.cache.memory import MemoryCacheWorld
+from rookery_server.cache.memory.values import StoredMarks
 from rookery_server.domain import events, ids
 from rookery_server.domain.events import Event
-from rookery_server.domain.limits import ATTEMPT_LIFE_MS
+from rookery_server.domain.limits import ATTEMPT_LIFE_MS, REREAD_MS
 from rookery_server.store.interface import Store, WindowPrint
 from rookery_server.store.memory.cells import Mutation
 from rookery_server.workers.runner import Worker
@@ -22,7 +24,8 @@ from tests.support.oracle import Wrong
 class Ledger:
     """`broken`: told of the first W or checkpoint that passes an acked event which is neither applied nor dead."""
 
-    def __init__(self, shards: int, broken: Callable[[BaseException], None]) -> None:
+    def __init__(self, shards: int, cache: MemoryCacheWorld, broken: Callable[[BaseException], None]) -> None:
+        self._cache = cache
         self._waiting: dict[int, dict[int, Event]] = {shard: {} for shard in range(shards)}
         self._applied: set[int] = set()
         self._highest: dict[int, int] = dict.fromkeys(range(shards), 0)
@@ -42,9 +45,17 @@ class Ledger:
         self._applied.add(event.id)
         self._waiting[events.shard_of(event.subject, len(self._waiting))].pop(event.id, None)
 
-    def passed(self, shard: int, time_ms: int) -> list[Event]:
-        """What somebody passes who says so much."""
-        return [event for id_, event in self._waiting[shard].items() if ids.time_ms(id_) <= time_ms]
+    def passed(self, shard: int, time_ms: int, *nodes: str) -> list[Event]:
+        """What somebody passes who says so much of these nodes.  One that was emptied vouches for nothing older than
+        ten seconds before: whatever was to be done to its lists, they are gone (claim C7)."""
+        since_ms = min(self._emptied_ms(node) for node in nodes) - REREAD_MS
+        waiting = self._waiting[shard].items()
+        return [event for id_, event in waiting if since_ms <= ids.time_ms(id_) <= time_ms]
+
+    def _emptied_ms(self, name: str) -> int:
+        node = self._cache.nodes[name]
+        marks = node.get(node.watermarks_key)
+        return marks.flushed_ms if isinstance(marks, StoredMarks) else 0
 
     def claimed(self, what: str, shard: int, time_ms: int, passed: Sequence[Event]) -> None:
         self._highest[shard] = max(self._highest[shard], time_ms)
@@ -75,7 +86,7 @@ class Ledger:
             self.applied(event)
 
         async def advancing(link: Link, moves: Mapping[int, tuple[int | None, int]]) -> dict[int, bool]:
-            passed = {shard: self.passed(shard, target) for shard, (_, target) in moves.items()}
+            passed = {shard: self.passed(shard, target, link.node) for shard, (_, target) in moves.items()}
             done = await advance(link, moves)
             for shard in [shard for shard in moves if done[shard]]:
                 self.claimed("W", shard, moves[shard][1], passed[shard])
@@ -84,7 +95,7 @@ class Ledger:
         async def saving(
             reader: str, shard: int, fence: int, checkpoint_ms: int, windows: Sequence[WindowPrint]
         ) -> bool:
-            passed = self.passed(shard, checkpoint_ms - 1)
+            passed = self.passed(shard, checkpoint_ms - 1, *self._cache.nodes)
             saved = await save(reader, shard, fence, checkpoint_ms, windows)
             if saved:
                 self.claimed("checkpoint", shard, 0, passed)

@@ -1,24 +1,20 @@
-"""Bugs on purpose, of relations, accounts, tiers, deep pages, streams and counts: each a rule left out.
+"""Bugs on purpose, of relations, accounts, tiers, streams and counts: each a rule left out.
 
 Put in by patching from here; nothing in the product knows of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 from rookery_server.cache import keys
-from rookery_server.cache.interface import HistoryRead
-from rookery_server.cache.memory import MemoryCache, Node, profiles
-from rookery_server.cache.memory import relations as cached_relations
+from rookery_server.cache.memory import MemoryCache, Node
 from rookery_server.cache.memory.relations import stored
 from rookery_server.cache.memory.values import StoredRelations
 from rookery_server.domain import limits, rules
-from rookery_server.domain.errors import CacheUnavailable
-from rookery_server.domain.events import Event
 from rookery_server.domain.fanout import AuthorTier
 from rookery_server.domain.live_cursors import LiveCursor
 from rookery_server.domain.models import Block, Edge, Relations
@@ -29,16 +25,12 @@ from rookery_server.services.calls import Call
 from rookery_server.services.edges import EdgeChanged, Edges
 from rookery_server.services.facts import FactFinder
 from rookery_server.services.follow_requests import FollowRequests
-from rookery_server.services.history import Deep, Stretches
 from rookery_server.services.hydrate import Hydration
 from rookery_server.services.live_progress import Progress
 from rookery_server.services.pages import TimelinePage
-from rookery_server.services.pulled import PulledLists
 from rookery_server.services.tiers import TierDirectory
 from rookery_server.services.tokens import block_token
 from rookery_server.workers import counts as recounting
-from rookery_server.workers.apply import Applier
-from rookery_server.workers.counts import ShardCounts
 from rookery_server.workers.relations import RelationApplier
 from tests.simulation.plans import Bug, Plan
 from tests.simulation.troubles import Climate
@@ -142,32 +134,6 @@ def mutes_end_with_the_copy(stack: ExitStack) -> None:
 # --- accounts -------------------------------------------------------------------------------------------------------
 
 
-def profiles_are_stored_blindly(stack: ExitStack) -> None:
-    """An account is stored whatever stands there by now (account A9)."""
-
-    async def store(self: MemoryCache, values: Mapping[int, tuple[bytes | None, bytes]]) -> None:
-        for user_id, (_, value) in values.items():
-
-            def put(node: Node, key: bytes = keys.profile(user_id), value: bytes = value) -> None:
-                node.set(key, profiles._VALUE + value, keys.PROFILE_LIFE_S)
-
-            with suppress(CacheUnavailable):
-                await self._ask(user_id, "store_profiles", put)
-
-    stack.enter_context(patch.object(MemoryCache, "store_profiles", store))
-
-
-def account_events_are_applied_at_once(stack: ExitStack) -> None:
-    """The copy is overwritten before the row can be said to have changed (account A4)."""
-    account = Applier._account
-
-    async def at_once(self: Applier, event: Event) -> None:
-        other = _With(self, _age_ms=lambda of, event: limits.WATERMARK_LAG_MS + 1)
-        await account(other, event)  # type: ignore[arg-type]  # as good as one
-
-    stack.enter_context(patch.object(Applier, "_account", at_once))
-
-
 def changes_settle_without_waiting(stack: ExitStack) -> None:
     """The servers' own copies are not waited for (account A11)."""
 
@@ -205,49 +171,9 @@ def readers_merge_from_the_switch_on(stack: ExitStack) -> None:
     )
 
 
-def workers_stop_at_the_announcement(stack: ExitStack) -> None:
-    """Nothing is delivered any more from the announcement on (tier T3)."""
-    stack.enter_context(patch.object(AuthorTier, "delivers", lambda self, posted_ms: not self.pull))
-
-
 def lists_are_not_rebuilt(stack: ExitStack) -> None:
     """A list from before the way back is used for ever (tier T5)."""
     stack.enter_context(patch.object(TierDirectory, "rebuild_before_ms", lambda self: 0))
-
-
-def old_directories_are_believed(stack: ExitStack) -> None:
-    """Pull authors' lists are claimed for by the marks of now, whenever they were read (claim C3)."""
-    of = PulledLists.of
-
-    async def renewed(self: PulledLists, author_ids: Any) -> Any:
-        found = await of(self, author_ids)
-        claim_ms = (await self._claims.refresh()).claim_ms
-        return {id_: replace(one, claim_ms=claim_ms) for id_, one in found.items()}
-
-    stack.enter_context(patch.object(PulledLists, "of", renewed))
-
-
-# --- deep pages -----------------------------------------------------------------------------------------------------
-
-
-def history_outlives_relations(stack: ExitStack) -> None:
-    """What is kept of history is served under any relations (build B18)."""
-
-    def stub(node: Node, user_id: int, version: int, life_s: float, *, once: bool) -> bool:
-        kept = node.get(keys.history(user_id))
-        done = real(node, user_id, version, life_s, once=once)
-        if kept is not None:
-            node.set(keys.history(user_id), kept, keys.HISTORY_LIFE_S)
-        return done
-
-    async def kept(self: Stretches, deep: Deep) -> HistoryRead | None:
-        with suppress(CacheUnavailable):
-            return await self._cache.read_history(deep.user_id)
-        return None
-
-    real = cached_relations.stub
-    stack.enter_context(patch.object(cached_relations, "stub", stub))
-    stack.enter_context(patch.object(Stretches, "kept", kept))
 
 
 # --- streams --------------------------------------------------------------------------------------------------------
@@ -304,11 +230,6 @@ def counts_are_deltas(stack: ExitStack) -> None:
     stack.enter_context(patch.object(recounting, "recount", added))
 
 
-def counts_pass_what_is_not_counted(stack: ExitStack) -> None:
-    """The position of the counts is the shard's own: what a crash left uncounted stays so (count N5)."""
-    stack.enter_context(patch.object(ShardCounts, "_position_ms", lambda self, checkpoint_ms: checkpoint_ms))
-
-
 # --- where to look --------------------------------------------------------------------------------------------------
 
 BLOCKING = {"block": 20, "unblock": 20, "follow": 20, "quarrel": 15, "look_between": 20}
@@ -320,17 +241,12 @@ SLOW_LOADS = Climate({"slow": 0.4, "slow_reads_s": 2.0}, (), {"block": 20, "unbl
 MUTES = Climate({}, (), {"mute": 25, "look": 40})
 REQUESTS = Climate({}, (), {"protect": 15, "follow": 30, "block": 20, "unblock": 10, "look_between": 30})
 STATES = {"suspend": 15, "unsuspend": 15, "leave": 8, "come_back": 8, "protect": 5, "look": 40, "open_tweet": 20}
-SLOW_STATES = Climate({"slow": 0.4, "slow_reads_s": 2.0}, (), STATES)
-HALF_STATES = Climate({"slow": 0.3, "slow_reads_s": 2.0, "stub_fails": 0.9}, (), STATES)
 CALM_STATES = Climate({}, (), STATES)
 DELETES = Climate({}, (), {"delete": 30, "look": 40})
 CROSSINGS = Climate({}, ("_cross", "_cross", "_cross"), active_s=70.0, sizes=("tiers",))
 LONG_CROSSINGS = Climate({}, ("_cross",), {"follow": 0, "unfollow": 0}, active_s=90.0, sizes=("tiers",))
-SLOW_PULL = Climate({"slow": 0.1, "own_fails": 0.9, "slow_pages": 0.3}, ("_cross",), active_s=60.0, sizes=("tiers",))
-DEEP = Climate({}, (), {"scroll": 20, "follow": 15, "unfollow": 15}, sizes=("shallow",))
 STREAMS = Climate({"own_fails": 0.5}, (), {"post": 60}, listeners=3)
 LATE_STREAMS = Climate({"own_fails": 0.8, "slow_pages": 0.4}, ("_stop_node",), {"post": 60}, listeners=3)
-CRASHES = Climate({"crash": 0.004}, (), {"follow": 15, "unfollow": 15, "delete": 10})
 
 PLANS: dict[Bug, Plan] = {
     follows_do_not_look_again: Plan(QUARRELS, 20),
@@ -339,21 +255,15 @@ PLANS: dict[Bug, Plan] = {
     blocks_stub_the_blocker_alone: Plan(QUOTES, 20),
     requests_outlive_blocks: Plan(REQUESTS, 20),
     too_many_blockers_are_none: Plan(CROWDS, 20),
-    relations_are_stored_blindly: Plan(SLOW_LOADS, 20),
+    relations_are_stored_blindly: Plan(SLOW_LOADS, 40),
     mutes_end_with_the_copy: Plan(MUTES, 20),
-    profiles_are_stored_blindly: Plan(SLOW_STATES, 20),
-    account_events_are_applied_at_once: Plan(HALF_STATES, 20),
     changes_settle_without_waiting: Plan(CALM_STATES, 20),
     own_copies_live_long: Plan(CALM_STATES, 20),
     deletes_pass_by_own_copies: Plan(DELETES, 20),
     readers_merge_from_the_switch_on: Plan(CROSSINGS, 20),
-    workers_stop_at_the_announcement: Plan(CROSSINGS, 20),
     lists_are_not_rebuilt: Plan(LONG_CROSSINGS, 20),
-    old_directories_are_believed: Plan(SLOW_PULL, 20),
-    history_outlives_relations: Plan(DEEP, 20),
     tokens_forget_what_was_sent: Plan(STREAMS, 20),
     streams_go_only_upwards: Plan(LATE_STREAMS, 20),
     streams_move_without_proof: Plan(LATE_STREAMS, 20),
     counts_are_deltas: Plan(CALM_STATES, 20),
-    counts_pass_what_is_not_counted: Plan(CRASHES, 40),
 }

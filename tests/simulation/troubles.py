@@ -18,7 +18,8 @@ from tests.support.faults import Process, SkewedClock, Trace, Weather
 from tests.support.oracle import Oracle
 from tests.support.virtual_time import VirtualTimeLoop
 
-ACTIVE_S = 30.0
+ACTIVE_S = (12.0, 20.0, 30.0)
+"""How long people are busy: most of what goes wrong does so within seconds."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Climate:
     troubles: tuple[str, ...] = ()
     deeds: Mapping[str, int] = field(default_factory=dict)
     replicated: bool = False
-    active_s: float = ACTIVE_S
+    active_s: float = 30.0
     sizes: tuple[str, ...] = ()
     listeners: int = 0
 
