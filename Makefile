@@ -19,9 +19,9 @@ BASELINE := proto/baseline.binpb
 PROTO := $(wildcard proto/rookery/v1/*.proto)
 SOURCES := client server tests hatch_build.py
 
-# Histories of the simulation, each from its own seed: about a minute of two cores; `make simulate SEEDS=10000` before a
-# release.
-SEEDS ?= 100
+# Histories of the simulation, each from its own seed: about two minutes of two cores; `make simulate SEEDS=10000`, forty
+# minutes, before a release.
+SEEDS ?= 500
 # How long `make faults` goes on; a round of all faults takes about two minutes.
 SECONDS ?= 600
 # More options for pytest: `make unit ARGS="-k paging -x"`.
@@ -98,7 +98,7 @@ baseline: breaking  ## take proto/ as the new baseline: with every change that p
 ##@ Housekeeping
 .PHONY: help clean
 help:  ## this text
-	@awk 'BEGIN { FS = ":.*## "; printf "usage: make [TARGET] [SEEDS=100] [ARGS=\"…\"]\n" } \
+	@awk 'BEGIN { FS = ":.*## "; printf "usage: make [TARGET] [SEEDS=500] [ARGS=\"…\"]\n" } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
