@@ -3,7 +3,7 @@ docs/protocols/removal.md."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from rookery_server.store.interface import GraphStore, RelationStore
 class Looks(Protocol):
     """Of `services.accounts.Accounts`, what is needed here."""
 
-    async def look(self, user_ids: Iterable[int]) -> Standings: ...
+    async def look(self, user_ids: Iterable[int], bypass: Collection[int] = ()) -> Standings: ...
 
 
 class SpeakerRows(GraphStore, RelationStore, Protocol):
@@ -48,16 +48,20 @@ class FactFinder:
     def __init__(self, store: SpeakerRows, accounts: Looks):
         self._store, self._accounts = store, accounts
 
-    async def gather(self, viewer: Viewer, tweets: Iterable[Tweet | None]) -> Found:
-        """Of everybody who speaks in these tweets.  Never raises for an engine's sake."""
+    async def gather(self, viewer: Viewer, tweets: Iterable[Tweet | None], bypass: Collection[int] = ()) -> Found:
+        """Of everybody who speaks in these tweets.  `bypass`: accounts whose cached standing is not good enough (a
+        consistency token names them).  Never raises for an engine's sake."""
         present = [tweet for tweet in tweets if tweet is not None]
         answered = {tweet.reply.to_author_id for tweet in present if tweet.reply} if viewer.only_known_replies else ()
-        return await self.of_accounts(viewer, (id_ for tweet in present for id_ in speakers(tweet)), answered)
+        speaking = (id_ for tweet in present for id_ in speakers(tweet))
+        return await self.of_accounts(viewer, speaking, answered, bypass)
 
-    async def of_accounts(self, viewer: Viewer, user_ids: Iterable[int], known: Iterable[int] = ()) -> Found:
+    async def of_accounts(
+        self, viewer: Viewer, user_ids: Iterable[int], known: Iterable[int] = (), bypass: Collection[int] = ()
+    ) -> Found:
         """Of these accounts.  `known`: of whom it matters also otherwise whether the viewer follows them."""
         others = frozenset(user_ids) - {viewer.user_id}
-        standings = await self._accounts.look(others)
+        standings = await self._accounts.look(others, bypass)
         protected = frozenset(id_ for id_, one in standings.of.items() if one.protected)
         blocking = await self._blocking(viewer, others)
         asked = (protected | frozenset(known)) - {viewer.user_id}

@@ -96,7 +96,7 @@ class Filling:
         """Considers `ids` until the page is full; returns what was not considered."""
         hydrated = await self._hydration.bodies(ids, self._reading.bypass)
         tweets = {id_: self._decode(unframe(framed)) for id_, framed in hydrated.bodies.items() if framed}
-        found = await self._facts.gather(self._reading.viewer, tweets.values())
+        found = await self._facts.gather(self._reading.viewer, tweets.values(), self._reading.named_accounts)
         for at, id_ in enumerate(ids):
             if not self._missing(page):
                 return ids[at:]

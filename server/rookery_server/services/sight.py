@@ -16,6 +16,7 @@ from rookery_server.services.facts import FactFinder
 from rookery_server.services.loading import Loading
 from rookery_server.services.relations import RelationRows
 from rookery_server.services.tiers import TierDirectory
+from rookery_server.services.tokens import named_users
 from rookery_server.services.viewers import Viewers
 
 
@@ -35,7 +36,7 @@ class Sight:
         if not any(tweets):
             return [False] * len(tweets)
         viewer = await self.viewers.of(call.caller_id, token)
-        found = await self.facts.gather(viewer, tweets)
+        found = await self.facts.gather(viewer, tweets, named_users(token))
         found.raise_if_unread()
         return [hidden_anywhere(viewer, tweet, found.facts) is None for tweet in tweets]
 
@@ -43,7 +44,7 @@ class Sight:
         """The caller, who may see what this account posts.  Raises NotFound for an account that is hidden from the
         caller, StoreUnavailable."""
         viewer = await self.viewers.of(call.caller_id, token)
-        found = await self.facts.of_accounts(viewer, [user_id])
+        found = await self.facts.of_accounts(viewer, [user_id], bypass=named_users(token))
         found.raise_if_unread()
         if hidden_account(viewer, user_id, found.facts) is not None:
             raise NotFound("no such user")

@@ -23,7 +23,7 @@ from rookery_server.services.pulled import PulledLists
 from rookery_server.services.reading import BuiltSource, ListSource, PulledSource, Reading, Source, first_count
 from rookery_server.services.relations import followees_of
 from rookery_server.services.tiers import TierDirectory
-from rookery_server.services.tokens import named_author, named_tweets, speaks_of_relations
+from rookery_server.services.tokens import named_author, named_tweets, named_users, speaks_of_relations
 from rookery_server.services.witness import SILENT, Witness
 from rookery_server.store.interface import Store
 
@@ -73,6 +73,7 @@ class Skeletons:
         token = want.token
         if token is None:
             return reading
+        reading = replace(reading, named_accounts=named_users(token))
         if reading.listed and speaks_of_relations(token, user_id) and reading.opening_claim_ms() < token.event_ms:
             # The list may stand for the relations as they were; what is built or merged in this call cannot.
             reading = await self._merge(user_id, await self._claims.snapshot())

@@ -23,7 +23,7 @@ class StoredStandings:
     def __init__(self, store: UserStore):
         self._store = store
 
-    async def look(self, user_ids: Iterable[int]) -> Standings:
+    async def look(self, user_ids: Iterable[int], bypass: Collection[int] = ()) -> Standings:
         """Raises StoreUnavailable."""
         users = await self._store.get_users(tuple(user_ids))
         return Standings({id_: Standing(user.protected, user.state) for id_, user in users.items()})

@@ -17,6 +17,7 @@ from rookery_server.services.codec import TweetCodec
 from rookery_server.services.facts import FactFinder, Found
 from rookery_server.services.pages import PageInfo, PageSource, TimelinePage
 from rookery_server.services.sight import Sight
+from rookery_server.services.tokens import named_users
 from rookery_server.services.users import KnownUsers
 from rookery_server.store.interface import Store, TweetRow
 
@@ -24,8 +25,12 @@ from rookery_server.store.interface import Store, TweetRow
 class _Profile:
     """One page being filled.  `last_id`: the last row considered, shown or not."""
 
-    def __init__(self, codec: TweetCodec, facts: FactFinder, viewer: Viewer, exclude_replies: bool):
+    def __init__(
+        self, codec: TweetCodec, facts: FactFinder, viewer: Viewer, exclude_replies: bool, named: frozenset[int]
+    ):
+        """`named`: accounts whose cached standing is not good enough."""
         self._codec, self._facts, self._viewer, self._exclude_replies = codec, facts, viewer, exclude_replies
+        self._named = named
         self.bodies: list[bytes] = []
         self.tweets: list[Tweet] = []
         self.hidden = 0
@@ -34,7 +39,7 @@ class _Profile:
     async def take(self, rows: Sequence[TweetRow], size: int) -> int:
         """Considers `rows` until the page has `size` tweets; how many were considered.  Raises StoreUnavailable."""
         tweets = [self._codec.decode(row.body) if row.body else None for row in rows]
-        found = await self._facts.gather(self._viewer, tweets)
+        found = await self._facts.gather(self._viewer, tweets, self._named)
         for at, (row, tweet) in enumerate(zip(rows, tweets, strict=True)):
             if len(self.bodies) == size:
                 return at
@@ -71,7 +76,7 @@ class UserTimelines:
         token: ConsistencyToken | None = None,
     ) -> TimelinePage:
         """An author's tweets, newest first.  `exclude_replies` leaves replies to other accounts out.
-        Rows are always the truth at a quorum; a consistency token matters for the caller's relations only.  A short
+        Rows are always the truth at a quorum; a consistency token matters for relations and standings.  A short
         page may have a cursor.  Raises InvalidArgument, NotFound (also for an account that is hidden from the caller),
         StoreUnavailable."""
         size = checked_page_size(page_size, PAGE_DEFAULT, PAGE_MAX)
@@ -79,7 +84,7 @@ class UserTimelines:
         until = self._clock.monotonic() + call.left(self._clock) / 2
         complete_through_ms = self._clock.now_ms() - WATERMARK_LAG_MS
         viewer = await self._sight.onto_profile(call, user_id, token)
-        profile = _Profile(self._codec, self._sight.facts, viewer, exclude_replies)
+        profile = _Profile(self._codec, self._sight.facts, viewer, exclude_replies, named_users(token))
         profile.last_id = cursor.last_id if cursor else None
         end = await self._fill(profile, user_id, size, until)
         next_cursor = None if end or profile.last_id is None else PageCursor(profile.last_id)

@@ -4,14 +4,16 @@ docs/protocols/removal.md."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from rookery_server.domain.errors import NotFound, PermissionDenied, StoreUnavailable
-from rookery_server.domain.models import Reference, Relations, Reply, Tweet, UserState
+from rookery_server.domain.models import Reference, Relations, Reply, Tweet, User, UserState
 from rookery_server.domain.rules import Facts, Viewer
 from rookery_server.services.facts import FactFinder, Found
+from rookery_server.services.tokens import user_token
 from rookery_server.store.interface import Store
 from tests.unit.services.people import become, pair
 from tests.unit.services.world import World
@@ -233,3 +235,31 @@ async def test_removal_R17_a_home_page_is_cut_before_what_is_not_known(world: Wo
     with pytest.raises(StoreUnavailable):
         await world.tweets.get(world.call(alice), quoting)
     assert await world.tweets.get(world.call(alice), plain)
+
+
+UNSETTLED = pytest.mark.parametrize(
+    "change", [lambda user: replace(user, protected=True), lambda user: replace(user, state=UserState.DEACTIVATED)]
+)
+
+
+@UNSETTLED
+async def test_account_A14_a_token_goes_past_every_copy_on_every_path(
+    world: World, change: Callable[[User], User]
+) -> None:
+    alice, carol = await pair(world)  # Alice follows Carol, and not Bob
+    bob = world.user()
+    said = await world.post(bob)
+    quoting = await world.post(carol, quoted_id=said)
+    plain = await world.post(carol)
+    await world.work()
+    assert (await world.page(alice)).tweet_ids == (plain, quoting)
+    # Committed, its caller cut off before the stub: `p:` and this server's own copy show the old state.
+    world.store.users[bob] = change(world.store.users[bob])
+    token, call = user_token(bob, world.clock.now_ms()), world.call(alice)
+    assert (await world.page(alice, token=token)).tweet_ids == (plain,)
+    assert (await world.tweets.batch_get(call, [said, quoting], token)) == {said: None, quoting: None}
+    with pytest.raises(NotFound):
+        await world.profiles.page(call, bob, 20, token=token)
+    assert (await world.profiles.page(call, carol, 20, token=token)).tweet_ids == (plain,)
+    world.store.down = True
+    assert (await world.accounts.look([bob, carol], bypass=[bob])).unread == {bob}
