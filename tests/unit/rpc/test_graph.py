@@ -118,14 +118,14 @@ async def test_what_hides_and_shows_again(
     assert (call.caller_id, user_id) == (5, 6)
 
 
-@pytest.mark.parametrize(("seconds", "until_ms"), [(None, 0), (2_000_000_000, 2_000_000_000_000)])
+@pytest.mark.parametrize(("seconds", "until_ms"), [(None, 0), (2_000_000_000, 2_000_000_000_000), (0, 1), (-1, -1_000)])
 async def test_a_mute_may_end_by_itself(
     fakes: Fakes, stub: graph_pb2_grpc.GraphServiceAsyncStub, seconds: int | None, until_ms: int
 ) -> None:
     fakes.graph.mute.return_value = EdgeChanged(True, TOKEN)
     request = graph_pb2.MuteRequest(user_id=6)
     if seconds is not None:
-        request.expire_time.seconds = seconds
+        request.expire_time.FromSeconds(seconds)  # sets the field for 0 as well, which must not mean "for ever"
     await stub.Mute(request, metadata=AS_5)
     assert given(fakes.graph.mute)[1:] == (6, until_ms)
 
