@@ -24,8 +24,8 @@ def timestamp(ms: int) -> Timestamp:
 
 
 def time_given(of: Timestamp, field: str) -> int:
-    """Unix milliseconds of a time in a request, never 0: inside that stands for "none given", and 1970 is as much in the
-    past a millisecond later.  Raises InvalidArgument for what is no time (RFC 3339's range)."""
+    """Unix milliseconds of a time in a request, never 0: inside that stands for "none given", and 1970 is as much past
+    a millisecond later.  Raises InvalidArgument for what is no time (RFC 3339's range)."""
     try:
         return int(of.ToMilliseconds()) or 1
     except ValueError as error:
