@@ -188,11 +188,11 @@ def lists_outlive_their_relations(stack: ExitStack) -> None:
     """A stub removes no list, and a list counts whatever relations it was built under (removal R1 and R3: each of the
     two alone is made good by the other)."""
 
-    def stub(node: Node, user_id: int, version: int, life_s: float, *, once: bool) -> bool:
+    def stub(node: Node, user_id: int, version: int, change: int | None, life_s: float, *, once: bool) -> bool:
         old = stored(node, user_id)
-        if once and old is not None and version in old.stubbed:
+        if once and old is not None and change in old.stubbed:
             return False
-        new = StoredRelations(version, (version,)) if old is None else old.stub(version)
+        new = (old or StoredRelations(-1)).stub(version, change)
         node.set(keys.relations(user_id), new, limits.RELATIONS_LIFE_S)
         return True
 

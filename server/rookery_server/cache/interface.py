@@ -224,9 +224,10 @@ class Removals(Protocol):
 
     async def mark_deleted(self, tweet_id: int) -> bool: ...
 
-    async def stub_relations(self, user_id: int, version: int) -> bool:
+    async def stub_relations(self, user_id: int, version: int, change: int | None = None) -> bool:
         """Sets the relations to a stub of version max(old + 1, `version`) and removes the home list, its meta and
-        history, and with them the token of a build under way."""
+        history, and with them the token of a build under way.  `change`: the event this is for, which its applier
+        then need not do again."""
         ...
 
     async def stub_profile(self, user_id: int, version: int) -> bool:
@@ -275,10 +276,13 @@ class Deliveries(Protocol):
 
     async def overwrite_deleted(self, tweet_id: int, links: Mapping[str, Link]) -> Delivered: ...
 
-    async def overwrite_relations(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:
-        """As `Removals.stub_relations`, unless a stub for exactly this `version` was set on this node before (the
-        value remembers the last 8 versions it was stubbed for, through loads too): re-applying must not drop a list
-        that was built since.  A higher version alone proves nothing: an edge may commit after a later one."""
+    async def overwrite_relations(
+        self, user_id: int, version: int, links: Mapping[str, Link], change: int | None = None
+    ) -> Delivered:
+        """As `Removals.stub_relations`, unless a stub for exactly this `change` (the id of its event) was set on this
+        node before: the value remembers the last 8 changes it was stubbed for, through loads too.  Re-applying must
+        not drop a list that was built since.  The version proves nothing: two changes can have the same one, and an
+        edge may commit after a later one.  `change` None: in any case."""
         ...
 
     async def overwrite_profile(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:

@@ -56,12 +56,12 @@ class Blocks:
             return EdgeChanged(True, block_token(call.caller_id, blocked_id, self._clock.now_ms()))
         await self._quotas.charge(call, Quota.BLOCKS)
         block = old if old is not None and old.on else self._next(call, blocked_id, old, on=True)
-        event_ms = await self._write(call, block, EventKind.BLOCK)
+        event = await self._write(call, block, EventKind.BLOCK)
         with unknown_from_here():
-            event_ms = max([event_ms, *await self._cut_edges(call, block)])
+            event_ms = max([ids.time_ms(event.id), *await self._cut_edges(call, block)])
             await self._requests.end(block.blocker_id, block.blocked_id)
             await self._requests.end(block.blocked_id, block.blocker_id)
-        answer = await self._answer(block, event_ms)
+        answer = await self._answer(block, event_ms, event.id)
         self._witness.removal("block", answer.settled)
         return answer
 
@@ -74,18 +74,19 @@ class Blocks:
             # Nothing to write, but an earlier attempt may have died between its batch and its stubs (E14).
             return await self._answer(old, self._clock.now_ms())
         block = self._next(call, blocked_id, old, on=False)
-        return await self._answer(block, await self._write(call, block, EventKind.UNBLOCK))
+        event = await self._write(call, block, EventKind.UNBLOCK)
+        return await self._answer(block, ids.time_ms(event.id), event.id)
 
     def _next(self, call: Call, blocked_id: int, old: Block | None, on: bool) -> Block:
         version = ids.later_timestamp_us(self._new_id(), old.version_us if old else 0)
         return Block(call.caller_id, blocked_id, on, version)
 
-    async def _write(self, call: Call, block: Block, kind: EventKind) -> int:
-        """The batch; the time of its event."""
+    async def _write(self, call: Call, block: Block, kind: EventKind) -> Event:
+        """The batch; its event."""
         draft = Event(0, kind, block.blocker_id, block.blocked_id, block.version_us)
         event = await self._writes.attempt(call, draft, lambda event: self._store.write_block(block, event))
         self._cache.ring(events.shard_of(block.blocker_id, self._store.shards), events.encode(event))
-        return ids.time_ms(event.id)
+        return event
 
     async def _cut_edges(self, call: Call, block: Block) -> list[int]:
         """Reads both edges *after* the batch and removes what is on (E10), if the block still is (E21); the times of
@@ -98,10 +99,10 @@ class Blocks:
             return []
         return [(await self._edges.cut(call, edge, now)).token.event_ms for edge in standing]
 
-    async def _answer(self, block: Block, event_ms: int) -> EdgeChanged:
-        """Stubs both (E15)."""
+    async def _answer(self, block: Block, event_ms: int, change: int | None = None) -> EdgeChanged:
+        """Stubs both (E15).  `change`: the event of what was written now."""
         pair = block.blocker_id, block.blocked_id
-        proven = await asyncio.gather(*(self._cache.stub_relations(id_, block.version_us) for id_ in pair))
+        proven = await asyncio.gather(*(self._cache.stub_relations(id_, block.version_us, change) for id_ in pair))
         return EdgeChanged(all(proven), block_token(*pair, event_ms))
 
     async def list(self, call: Call, page_size: int, cursor: PageCursor | None) -> BlocksPage:

@@ -109,7 +109,7 @@ class Edges:
         event = await self._writes.attempt(call, draft, lambda event: self._store.write_edge(edge, event))
         if edge.on:
             await self._unless_blocked(call, edge)
-        settled = await self._cache.stub_relations(follower_id, edge.version_us)
+        settled = await self._cache.stub_relations(follower_id, edge.version_us, event.id)
         if not edge.on:
             self._witness.removal("unfollow", settled)
         self._cache.ring(events.shard_of(follower_id, self._store.shards), events.encode(event))

@@ -78,7 +78,7 @@ class Mutes:
     async def _write(self, call: Call, mute: Mute) -> EdgeChanged:
         draft = Event(0, EventKind.MUTE, mute.muter_id, mute.muted_id, mute.version_us)
         event = await self._writes.attempt(call, draft, lambda event: self._store.write_mute(mute, event))
-        settled = await self._cache.stub_relations(mute.muter_id, mute.version_us)
+        settled = await self._cache.stub_relations(mute.muter_id, mute.version_us, event.id)
         if mute.on:
             self._witness.removal("mute", settled)
         self._cache.ring(events.shard_of(mute.muter_id, self._store.shards), events.encode(event))

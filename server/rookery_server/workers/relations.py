@@ -40,7 +40,7 @@ class RelationApplier:
                 await self._cut(edge, block)
             else:
                 await self._store.repair_mirror(edge)
-        await self._overwrite(event.subject, event.version)
+        await self._overwrite(event.subject, event.version, event.id)
 
     async def block(self, event: Event) -> None:
         """BLOCK and UNBLOCK."""
@@ -50,11 +50,11 @@ class RelationApplier:
             if block.on:
                 await self._cut_both(block)
         for user_id in (event.subject, event.target):
-            await self._overwrite(user_id, event.version)
+            await self._overwrite(user_id, event.version, event.id)
 
     async def mute(self, event: Event) -> None:
         self._current(event, await self._store.mute(event.subject, event.target))
-        await self._overwrite(event.subject, event.version)
+        await self._overwrite(event.subject, event.version, event.id)
 
     async def _block_between(self, edge: Edge) -> Block | None:
         """The later one of those that stand between the two, either way."""
@@ -79,11 +79,12 @@ class RelationApplier:
         """Above both versions: neither the edge's batch, however late, nor a repeat of it can bring it back."""
         removed = replace(edge, on=False, version_us=max(edge.version_us, block.version_us) + 1)
         await self._store.cut_edge(removed)
-        await self._overwrite(edge.follower_id, removed.version_us)
+        # In any case, since it has no event of its own; a cut edge is not cut again.
+        await self._overwrite(edge.follower_id, removed.version_us, None)
 
-    async def _overwrite(self, user_id: int, version: int) -> None:
+    async def _overwrite(self, user_id: int, version: int, change: int | None) -> None:
         links = self._fleet.links()
-        self._fleet.suspect((await self._cache.overwrite_relations(user_id, version, links)).behind, links)
+        self._fleet.suspect((await self._cache.overwrite_relations(user_id, version, links, change)).behind, links)
 
     def _current(self, event: Event, row: Row | None) -> Row | None:
         """The row if it is the event's or a later one.  None once a removal has outlived its row."""

@@ -60,8 +60,8 @@ class Side:
 
     async def stub(self, user: int, version: int, once: bool) -> Any:
         if once:
-            return await self.cache.overwrite_relations(user, version, self.links)
-        return await self.cache.stub_relations(user, version)
+            return await self.cache.overwrite_relations(user, version, self.links, version)
+        return await self.cache.stub_relations(user, version, version)
 
     async def look(self, user: int) -> None:
         self.seen[user] = (await self.cache.read_home(user, 0, 1)).relations.seen

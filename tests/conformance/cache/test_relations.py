@@ -196,9 +196,9 @@ async def test_relations_live_as_long_as_they_are_told_to(
 async def test_applying_again_drops_no_list_built_since(
     cache: Cache, clock: ManualClock, links: dict[str, Link]
 ) -> None:
-    assert await cache.overwrite_relations(USER, 9, links) == Delivered(inserted=1)
+    assert await cache.overwrite_relations(USER, 9, links, 9) == Delivered(inserted=1)
     await build_home(cache, USER, [clock.tweet()], whole=True, version=9)
-    assert await cache.overwrite_relations(USER, 9, links) == Delivered(duplicate=1)
+    assert await cache.overwrite_relations(USER, 9, links, 9) == Delivered(duplicate=1)
     assert (await cache.read_home(USER, 0, 1)).exists
     assert (await relations(cache)).version == 9
 
@@ -206,43 +206,71 @@ async def test_applying_again_drops_no_list_built_since(
 async def test_what_the_server_stubbed_the_worker_need_not(
     cache: Cache, clock: ManualClock, links: dict[str, Link]
 ) -> None:
-    await cache.stub_relations(USER, 9)
+    await cache.stub_relations(USER, 9, 9)
     await build_home(cache, USER, [clock.tweet()], whole=True)
-    assert await cache.overwrite_relations(USER, 9, links) == Delivered(duplicate=1)
+    assert await cache.overwrite_relations(USER, 9, links, 9) == Delivered(duplicate=1)
     assert (await cache.read_home(USER, 0, 1)).exists
 
 
 async def test_a_higher_version_alone_proves_nothing(cache: Cache, clock: ManualClock, links: dict[str, Link]) -> None:
     """An edge may commit after a later one: its own stub must still drop the list."""
-    assert await cache.overwrite_relations(USER, 90, links) == Delivered(inserted=1)
+    assert await cache.overwrite_relations(USER, 90, links, 90) == Delivered(inserted=1)
     await build_home(cache, USER, [clock.tweet()], whole=True)
-    assert await cache.overwrite_relations(USER, 9, links) == Delivered(inserted=1)
+    assert await cache.overwrite_relations(USER, 9, links, 9) == Delivered(inserted=1)
     read = await cache.read_home(USER, 0, 1)
     assert (read.exists, read.relations.version) == (False, 91)
 
 
-async def test_eight_versions_are_remembered_through_loads(
+async def test_two_changes_of_one_version_are_two(
+    subject: Subject, cache: Cache, clock: ManualClock, links: dict[str, Link]
+) -> None:
+    """Two servers minted in the same millisecond; the second one ended before its stub."""
+    first, second = (1 << 62) + 8, (1 << 62) + 9
+    assert await subject.process().stub_relations(USER, 9, first)
+    await build_home(cache, USER, [clock.tweet()], whole=True, version=9)
+    assert await cache.overwrite_relations(USER, 9, links, first) == Delivered(duplicate=1)
+    assert await cache.overwrite_relations(USER, 9, links, second) == Delivered(inserted=1)
+    assert not (await cache.read_home(USER, 0, 1)).exists
+    await build_home(cache, USER, [clock.tweet()], whole=True, version=9)
+    for change in (first, second):
+        assert await cache.overwrite_relations(USER, 9, links, change) == Delivered(duplicate=1)
+    assert (await cache.read_home(USER, 0, 1)).exists
+
+
+async def test_what_is_of_no_change_is_overwritten_in_any_case_and_not_remembered(
+    cache: Cache, clock: ManualClock, links: dict[str, Link]
+) -> None:
+    assert await cache.stub_relations(USER, 8, 1)
+    for version in range(20, 30):
+        await build_home(cache, USER, [clock.tweet()], whole=True, version=9)
+        assert await cache.overwrite_relations(USER, version, links) == Delivered(inserted=1)
+        assert not (await cache.read_home(USER, 0, 1)).exists
+        assert await cache.stub_relations(USER, version)
+    assert await cache.overwrite_relations(USER, 9, links, 1) == Delivered(duplicate=1)
+
+
+async def test_eight_changes_are_remembered_through_loads(
     cache: Cache, clock: ManualClock, links: dict[str, Link]
 ) -> None:
     for version in range(1, 10):
-        await cache.overwrite_relations(USER, version, links)
+        await cache.overwrite_relations(USER, version, links, version)
         seen = (await relations(cache)).seen
         assert await cache.store_relations(USER, seen, Relations(version, frozenset({version})))
     await build_home(cache, USER, [clock.tweet()], whole=True)
     for version in range(2, 10):
-        assert await cache.overwrite_relations(USER, version, links) == Delivered(duplicate=1)
+        assert await cache.overwrite_relations(USER, version, links, version) == Delivered(duplicate=1)
     assert (await cache.read_home(USER, 0, 1)).exists
-    assert await cache.overwrite_relations(USER, 1, links) == Delivered(inserted=1)
+    assert await cache.overwrite_relations(USER, 1, links, 1) == Delivered(inserted=1)
     assert not (await cache.read_home(USER, 0, 1)).exists
 
 
 async def test_a_node_that_lost_everything_is_stubbed_again(
     subject: Subject, cache: Cache, clock: ManualClock, links: dict[str, Link]
 ) -> None:
-    await cache.overwrite_relations(USER, 9, links)
+    await cache.overwrite_relations(USER, 9, links, 9)
     subject.shorten(keys.relations(USER), 0)
     await build_home(cache, USER, [clock.tweet()], whole=True)
-    assert await cache.overwrite_relations(USER, 9, links) == Delivered(inserted=1)
+    assert await cache.overwrite_relations(USER, 9, links, 9) == Delivered(inserted=1)
     assert not (await cache.read_home(USER, 0, 1)).exists
 
 

@@ -33,15 +33,15 @@ async def test_relations_of_another_release_are_loaded_anew(cache: RedisCache, r
 
 @pytest.mark.parametrize("worker", [True, False])
 async def test_relations_of_another_release_are_stubbed(cache: RedisCache, worker: bool) -> None:
-    """Whatever they say of having been stubbed for this version."""
+    """Whatever they say of having been stubbed for this change."""
     await put(cache, keys.relations(USER), OF_FORMAT_1)
     if worker:
-        assert (await cache.overwrite_relations(USER, 90, await cache.open_links())).inserted == 1
+        assert (await cache.overwrite_relations(USER, 90, await cache.open_links(), 7)).inserted == 1
     else:
-        assert await cache.stub_relations(USER, 90)
+        assert await cache.stub_relations(USER, 90, 7)
     read = (await cache.read_home(USER, 0, 1)).relations
     assert (read.version, read.relations) == (90, None)
-    assert (await cache.overwrite_relations(USER, 90, await cache.open_links())).duplicate == 1
+    assert (await cache.overwrite_relations(USER, 90, await cache.open_links(), 7)).duplicate == 1
 
 
 @pytest.mark.parametrize("meta", ["12", "12 34 56", "x y", ""])

@@ -206,7 +206,7 @@ class SimpleCache:
         self.bodies[tweet_id] = b""
         return True
 
-    async def stub_relations(self, user_id: int, version: int) -> bool:
+    async def stub_relations(self, user_id: int, version: int, change: int | None = None) -> bool:
         await self._begin("stub_relations")
         if self.node_of(user_id) in self.down:
             return False

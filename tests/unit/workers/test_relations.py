@@ -1,4 +1,4 @@
-"""Blocks, mutes and accounts as the worker applies them: rules D16 to D19 of docs/protocols/delivery.md."""
+"""Blocks, mutes and accounts as the worker applies them: rules D9 and D16 to D19 of docs/protocols/delivery.md."""
 
 from __future__ import annotations
 
@@ -32,6 +32,20 @@ def block(world: World, on: bool = True, *, row: bool = True) -> Block:
 
 def edge(world: World, follower: int, followee: int) -> Edge:
     return world.truth.edge_rows[follower, followee]
+
+
+async def test_delivery_D9_two_changes_of_one_version_are_overwritten_for_both(world: World) -> None:
+    """Two servers minted in the same millisecond: the version is the same, the events are two."""
+    worker = await world.start()
+    minted = world.mint()
+    version = ids.write_timestamp_us(minted)
+    for on_server, followee in enumerate((BERT, BERT + 1)):
+        world.truth.edge_rows[ANNA, followee] = Edge(ANNA, followee, True, version)
+        other = minted ^ on_server << ids.SEQUENCE_BITS
+        world.commit(Event(other, EventKind.FOLLOW, ANNA, followee, version))
+    await world.time.advance(1.1)
+    assert applied(worker, "follow") == 2
+    assert world.cache.node(ANNA).held.stubs[ANNA] == [version, version]
 
 
 @pytest.mark.parametrize(("follower", "followee"), [(ANNA, BERT), (BERT, ANNA)])

@@ -362,6 +362,9 @@ class Held:
     lists: dict[str, list[int]] = field(default_factory=dict)
     deleted: set[int] = field(default_factory=set)
     stubs: dict[int, list[int]] = field(default_factory=dict)
+    """The versions an account's relations were overwritten for."""
+    changes: dict[int, set[int]] = field(default_factory=dict)
+    """The events among them."""
     profiles: dict[int, list[int]] = field(default_factory=dict)
     """The versions an account's profile was overwritten with."""
     known: bool = False
@@ -483,14 +486,18 @@ class Cache:
         node.held.deleted.add(tweet_id)
         return Delivered(inserted=1)
 
-    async def overwrite_relations(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:
+    async def overwrite_relations(
+        self, user_id: int, version: int, links: Mapping[str, Link], change: int | None = None
+    ) -> Delivered:
         await self._ask("overwrite_relations")
         node = self.node(user_id)
         if not self._reaches(node, links):
             return Delivered(behind=frozenset({node.name}))
-        if version in node.held.stubs.setdefault(user_id, []):
+        if change is not None and change in node.held.changes.setdefault(user_id, set()):
             return Delivered(duplicate=1)
-        node.held.stubs[user_id].append(version)
+        if change is not None:
+            node.held.changes[user_id].add(change)
+        node.held.stubs.setdefault(user_id, []).append(version)
         node.held.lists.pop(f"h{user_id}", None)
         return Delivered(inserted=1)
 

@@ -82,9 +82,11 @@ class DeliveriesRole(Role):
 
         return await self._to(tweet_id, links, "overwrite_deleted", overwrite)
 
-    async def overwrite_relations(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:
+    async def overwrite_relations(
+        self, user_id: int, version: int, links: Mapping[str, Link], change: int | None = None
+    ) -> Delivered:
         def overwrite(node: Node) -> Delivered:
-            done = stub(node, user_id, version, self._relations_life_s, once=True)
+            done = stub(node, user_id, version, change, self._relations_life_s, once=True)
             return Delivered(inserted=1) if done else Delivered(duplicate=1)
 
         return await self._to(user_id, links, "overwrite_relations", overwrite)

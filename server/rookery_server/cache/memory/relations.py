@@ -22,12 +22,12 @@ def read_relations(node: Node, user_id: int) -> RelationsRead:
     return ABSENT if value is None else RelationsRead(value.raw(), value.version, value.relations)
 
 
-def stub(node: Node, user_id: int, version: int, life_s: float, *, once: bool) -> bool:
-    """`once`: not if it was stubbed for exactly this version before."""
+def stub(node: Node, user_id: int, version: int, change: int | None, life_s: float, *, once: bool) -> bool:
+    """`once`: not if it was stubbed for exactly this change before."""
     old = stored(node, user_id)
-    if once and old is not None and version in old.stubbed:
+    if once and old is not None and change in old.stubbed:
         return False
-    new = StoredRelations(version, (version,)) if old is None else old.stub(version)
+    new = (old or StoredRelations(-1)).stub(version, change)
     node.set(keys.relations(user_id), new, life_s)
     node.delete(keys.home(user_id), keys.home_meta(user_id), keys.history(user_id))
     return True
@@ -48,7 +48,8 @@ class RelationsRole(BodiesRole):
 
         return (await self._ask(user_id, "store_relations", swap))[1]
 
-    async def stub_relations(self, user_id: int, version: int) -> bool:
+    async def stub_relations(self, user_id: int, version: int, change: int | None = None) -> bool:
+        life_s = self._relations_life_s
         return await self._settle(
-            "stub_relations", user_id, lambda node: stub(node, user_id, version, self._relations_life_s, once=False)
+            "stub_relations", user_id, lambda node: stub(node, user_id, version, change, life_s, once=False)
         )

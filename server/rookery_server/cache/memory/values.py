@@ -13,12 +13,12 @@ from rookery_server.domain.models import Relations
 
 END_MARK = 0
 STUBS_REMEMBERED = 8
-"""Versions a relations value was stubbed for; more changes than these are never re-applied at once to one follower."""
+"""Changes a relations value was stubbed for; more than these are never re-applied at once to one follower."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRelations:
-    """A stub (`relations` None) or the relations, and the versions it was stubbed for, newest last."""
+    """A stub (`relations` None) or the relations, and the changes (event ids) it was stubbed for, newest last."""
 
     version: int
     stubbed: tuple[int, ...] = ()
@@ -28,8 +28,9 @@ class StoredRelations:
         """Bytes to compare by: equal for equal values, and for no others."""
         return repr((self.version, self.stubbed, self.relations and _sorted(self.relations))).encode()
 
-    def stub(self, version: int) -> StoredRelations:
-        ring = self.stubbed if version in self.stubbed else (*self.stubbed, version)[-STUBS_REMEMBERED:]
+    def stub(self, version: int, change: int | None) -> StoredRelations:
+        known = change is None or change in self.stubbed
+        ring = self.stubbed if known else (*self.stubbed, change)[-STUBS_REMEMBERED:]
         return StoredRelations(max(self.version + 1, version), ring)
 
 

@@ -175,11 +175,13 @@ class DeliveriesRole(Role):
         packed = deleted_marker(tweet_id, self._client.rng.random())
         return await self._apply(tweet_id, links, self._overwriting(packed))
 
-    async def overwrite_relations(self, user_id: int, version: int, links: Mapping[str, Link]) -> Delivered:
+    async def overwrite_relations(
+        self, user_id: int, version: int, links: Mapping[str, Link], change: int | None = None
+    ) -> Delivered:
         stub = self._client.scripts.stub
 
         async def apply(link: Link, tally: _Tally) -> None:
-            call = stub_call(self._client, user_id, version, once=True)
+            call = stub_call(self._client, user_id, version, change, once=True)
             if await self._client.script_one(link, stub, call, uses.OVERWRITE):
                 tally.inserted += 1
             else:

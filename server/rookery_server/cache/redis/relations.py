@@ -1,7 +1,7 @@
 """The bytes under `rel:`, and who may replace them.
 
-Layout, big-endian: format 2, kind (0 stub, 1 relations), version (8 bytes), number of stubbed versions (1 byte), these
-(8 bytes each, newest last, at most 8); relations go on with four sets (unfollowed, blocked, pull, blocked_by), each its
+Layout, big-endian: format 2, kind (0 stub, 1 relations), version (8 bytes), number of changes it was stubbed for (1 byte),
+their event ids (8 bytes each, newest last, at most 8); relations go on with four sets (unfollowed, blocked, pull, blocked_by), each its
 length (4 bytes; all ones: too many to carry) and its members ascending, and with the mutes: their number (4 bytes),
 the accounts ascending, their ends in the same order (Unix ms).  scripts/stub.lua writes stubs of the same layout.
 """
@@ -27,6 +27,10 @@ ABSENT = RelationsRead(seen=None, version=0, relations=None)
 
 def version_bytes(version: int) -> bytes:
     return version.to_bytes(8, "big")
+
+
+def stubbed_bytes(change: int) -> bytes:
+    return change.to_bytes(8, "big")
 
 
 def read_value(raw: bytes | None) -> RelationsRead:
@@ -80,7 +84,7 @@ def _write_ids(members: Iterable[int] | None) -> bytes:
 
 
 def write_value(relations: Relations, seen: bytes | None) -> bytes:
-    """The value to store over `seen`, whose stubbed versions it carries on."""
+    """The value to store over `seen`, whose ring of changes it carries on."""
     ring = _stubbed(seen)
     parts = [_HEAD.pack(_FORMAT, _FULL, relations.version, len(ring) // 8), ring]
     parts += map(_write_ids, (relations.unfollowed, relations.blocked, relations.pull, relations.blocked_by))

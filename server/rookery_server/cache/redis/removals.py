@@ -11,7 +11,7 @@ from rookery_server.cache.redis.commands import pack, set_body
 from rookery_server.cache.redis.connection import Reply, is_error
 from rookery_server.cache.redis.errors import LinkError, Refused
 from rookery_server.cache.redis.profiles import set_profile_stub
-from rookery_server.cache.redis.relations import version_bytes
+from rookery_server.cache.redis.relations import stubbed_bytes, version_bytes
 from rookery_server.cache.redis.role import Role
 from rookery_server.domain import limits
 from rookery_server.domain.clock import Clock
@@ -24,9 +24,10 @@ def deleted_marker(tweet_id: int, fraction: float) -> bytes:
     return set_body(keys.body(tweet_id), b"", keys.deleted_life_s(fraction), only_absent=False)
 
 
-def stub_call(client: Client, user_id: int, version: int, *, once: bool) -> bytes:
+def stub_call(client: Client, user_id: int, version: int, change: int | None, *, once: bool) -> bytes:
     of = [keys.relations(user_id), keys.home(user_id), keys.home_meta(user_id), keys.history(user_id)]
-    return client.scripts.stub.call(of, version_bytes(version), client.settings.relations_life_ms, int(once))
+    event = b"" if change is None else stubbed_bytes(change)
+    return client.scripts.stub.call(of, version_bytes(version), client.settings.relations_life_ms, event, int(once))
 
 
 class Settler:
@@ -105,8 +106,8 @@ class RemovalsRole(Role):
     async def mark_deleted(self, tweet_id: int) -> bool:
         return await self._settle(tweet_id, deleted_marker(tweet_id, self._client.rng.random()))
 
-    async def stub_relations(self, user_id: int, version: int) -> bool:
-        return await self._settle(user_id, stub_call(self._client, user_id, version, once=False))
+    async def stub_relations(self, user_id: int, version: int, change: int | None = None) -> bool:
+        return await self._settle(user_id, stub_call(self._client, user_id, version, change, once=False))
 
     async def stub_profile(self, user_id: int, version: int) -> bool:
         return await self._settle(user_id, set_profile_stub(self._client, user_id, version))
