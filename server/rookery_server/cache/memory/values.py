@@ -29,8 +29,9 @@ class StoredRelations:
         return repr((self.version, self.stubbed, self.relations and _sorted(self.relations))).encode()
 
     def stub(self, version: int, change: int | None) -> StoredRelations:
-        known = change is None or change in self.stubbed
-        ring = self.stubbed if known else (*self.stubbed, change)[-STUBS_REMEMBERED:]
+        ring = self.stubbed
+        if change is not None and change not in ring:
+            ring = (*ring, change)[-STUBS_REMEMBERED:]
         return StoredRelations(max(self.version + 1, version), ring)
 
 

@@ -1,9 +1,10 @@
 """The bytes under `rel:`, and who may replace them.
 
-Layout, big-endian: format 2, kind (0 stub, 1 relations), version (8 bytes), number of changes it was stubbed for (1 byte),
-their event ids (8 bytes each, newest last, at most 8); relations go on with four sets (unfollowed, blocked, pull, blocked_by), each its
-length (4 bytes; all ones: too many to carry) and its members ascending, and with the mutes: their number (4 bytes),
-the accounts ascending, their ends in the same order (Unix ms).  scripts/stub.lua writes stubs of the same layout.
+Layout, big-endian: format 2, kind (0 stub, 1 relations), version (8 bytes), number of changes it was stubbed for
+(1 byte), their event ids (8 bytes each, newest last, at most 8); relations go on with four sets (unfollowed, blocked,
+pull, blocked_by), each its length (4 bytes; all ones: too many to carry) and its members ascending, and with the mutes:
+their number (4 bytes), the accounts ascending, their ends in the same order (Unix ms).  scripts/stub.lua
+writes stubs of the same layout.
 """
 
 from __future__ import annotations
