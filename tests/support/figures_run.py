@@ -73,7 +73,7 @@ async def each(items: Iterable[Item], work: Callable[[Item], Awaitable[object]],
 
 @asynccontextmanager
 async def ground(folder: Path, settings: dict[str, str]) -> AsyncIterator[Ground]:
-    stack = Stack(StackSpec(name="figures", durable=True, throwaway=True), folder=folder / "stack")
+    stack = Stack(StackSpec(name="figures", durable=True), folder=folder / "stack")
     await asyncio.to_thread(stack.up)
     try:
         installation = Installation(stack, settings={**SETTINGS, **settings})
@@ -219,7 +219,11 @@ async def fairness(on: Ground, rounds: int, say: Callable[[str], None]) -> dict[
     crowd = range(1 << 40, (1 << 40) + LARGE)
     await each(crowd, lambda follower: on.store.repair_mirror(Edge(follower, large, True, base)))
     say("seeded")
-    await each(crowd, lambda follower: on.cache.rpush(keys.home(follower), 1, 0), 256)
+    for first in range(0, LARGE, 1000):
+        lists = on.cache.pipeline()
+        for follower in crowd[first : first + 1000]:
+            lists.rpush(keys.home(follower), 1, 0)
+        await lists.execute()
     say("the crowd has home lists")
     ratios, calm_p99, busy_p99, fanouts, loops = [], [], [], [], []
     for number in range(rounds + 1):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rookery_server.domain import ids
+from rookery_server.domain.errors import Outcome, StoreUnavailable
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.models import Block, Edge, Mute
 from rookery_server.workers.runner import Worker
@@ -221,3 +222,35 @@ async def test_delivery_D19_the_wait_does_not_hold_w(world: World) -> None:
         await world.time.advance(1)
         worst = max(worst, world.time.now_ms() - world.claim(ANNA))
     assert worst <= 8_000
+
+
+async def test_delivery_D17_a_cut_of_unknown_outcome_is_finished_though_the_block_was_lifted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.follow(ANNA, BERT)
+    cut, begun = world.truth.cut_edge, list[Edge]()
+
+    async def lost_once(removed: Edge) -> None:
+        begun.append(removed)
+        if len(begun) == 1:
+            block(world, on=False)
+            raise StoreUnavailable("no answer", outcome=Outcome.UNKNOWN)
+        await cut(removed)
+
+    monkeypatch.setattr(world.truth, "cut_edge", lost_once)
+    await world.start()
+    block(world)
+    await world.time.advance(5)
+    assert begun == [begun[0]] * 2
+    assert edge(world, ANNA, BERT) == world.truth.mirror[BERT, ANNA] == begun[0]
+    assert begun[0].version_us in world.cache.node(ANNA).held.stubs[ANNA]
+
+
+async def test_delivery_D17_the_mirror_of_an_edge_cut_half_is_repaired(world: World) -> None:
+    world.follow(ANNA, BERT)
+    on = edge(world, ANNA, BERT)
+    await world.start()
+    world.truth.edge_rows[ANNA, BERT] = replace(on, on=False, version_us=on.version_us + 1)
+    block(world)
+    await world.time.advance(2)
+    assert world.truth.mirror[BERT, ANNA] == edge(world, ANNA, BERT)
