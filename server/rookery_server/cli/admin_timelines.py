@@ -44,8 +44,9 @@ def _verified(out: Console, found: admin_pb2.VerifyHomeTimelineResponse) -> None
         out.print("no list is cached: the next read builds one", highlight=False)
         return
     claimed = sum(difference.claimed for difference in found.differences)
+    floor = render.moment(found.floor) if found.HasField("floor") else "the end of history"
     out.print(
-        f"{found.compared} tweets compared down to {render.moment(found.floor)}, "
+        f"{found.compared} tweets compared down to {floor}, "
         f"claimed through {render.age(found.complete_through)}: "
         f"{claimed} wrong, {len(found.differences) - claimed} on their way{' and more' * found.more_differences}",
         highlight=False,

@@ -1,4 +1,4 @@
-"""Posting: one tweet, however often it is tried (data model: `requests`, then one logged batch, then caches)."""
+"""Posting: one tweet, however often it is tried (a row of `requests`, then one logged batch, then caches)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be set on a worker.  Defaults are the design's; tests shrink the times."""
+"""What can be set on a worker.  Defaults are those of an installation; tests shrink the times."""
 
 from __future__ import annotations
 
