@@ -111,7 +111,7 @@ class Server:
         sight = Sight(store, cache, clock, accounts, self._tiers)
         skeletons = Skeletons(store, cache, clock, mint, self._claims, self._tiers)
         self.tweets = Tweets(store, cache, clock, mint, codec, hydration, sight, quotas, writes)
-        self.graph = Graph(store, cache, clock, mint, users, accounts, quotas, writes)
+        self.graph = Graph(store, cache, clock, mint, users, sight, quotas, writes)
         self.users = Users(store, clock, mint, users, accounts, changes, quotas, writes)
         self.moderation = Moderation(changes)
         self.home = HomeTimelines(skeletons, clock, codec, hydration, sight.facts)

@@ -27,10 +27,10 @@ class GraphServicer:
         return pb.UnfollowResponse(settled=changed.settled, consistency_token=self._tokens.of_write(changed.token))
 
     async def ListFollowing(self, request: pb.ListFollowingRequest, call: Call) -> pb.ListFollowingResponse:
-        self._tokens.consistency(request.consistency_token)
+        token = self._tokens.consistency(request.consistency_token)
         scope = Scope("ListFollowing", request.user_id)
         cursor = self._tokens.page_cursor(request.page_token, scope)
-        page = await self._graph.list_following(request.user_id, request.page_size, cursor)
+        page = await self._graph.list_following(call, request.user_id, request.page_size, cursor, token)
         ids = [edge.followee_id for edge in page.edges]
         return pb.ListFollowingResponse(
             edges=[
@@ -42,10 +42,10 @@ class GraphServicer:
         )
 
     async def ListFollowers(self, request: pb.ListFollowersRequest, call: Call) -> pb.ListFollowersResponse:
-        self._tokens.consistency(request.consistency_token)
+        token = self._tokens.consistency(request.consistency_token)
         scope = Scope("ListFollowers", request.user_id)
         cursor = self._tokens.page_cursor(request.page_token, scope)
-        page = await self._graph.list_followers(request.user_id, request.page_size, cursor)
+        page = await self._graph.list_followers(call, request.user_id, request.page_size, cursor, token)
         return pb.ListFollowersResponse(
             follower_ids=page.follower_ids,
             users=await shown_users(self._users, call, page.follower_ids) if request.include_users else [],

@@ -1,4 +1,4 @@
-"""Who follows, blocks and mutes whom.  The rules are numbered in docs/protocols/edge.md.  All reads are the truth at a
+"""Who follows, blocks and mutes whom.  The rules are numbered in docs/protocols/edge.md.  All reads of rows are the truth at a
 quorum and need no consistency token."""
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import InvalidArgument, NotFound, Violation
 from rookery_server.domain.limits import LIST_PAGE_DEFAULT, LIST_PAGE_MAX
 from rookery_server.domain.models import Block, Edge
-from rookery_server.domain.tokens import PageCursor
-from rookery_server.services.accounts import Accounts
+from rookery_server.domain.tokens import ConsistencyToken, PageCursor
 from rookery_server.services.batches import checked_batch, checked_id, checked_page_size
 from rookery_server.services.blocks import Blocks, BlocksPage
 from rookery_server.services.calls import Call
@@ -23,6 +22,7 @@ from rookery_server.services.mutes import Mutes, MutesPage
 from rookery_server.services.newest_first import newest_first
 from rookery_server.services.quotas import Quota, Quotas
 from rookery_server.services.relationships import Relationship, relationships
+from rookery_server.services.sight import Sight
 from rookery_server.services.tokens import edge_token
 from rookery_server.services.users import KnownUsers
 from rookery_server.services.witness import SILENT, Witness
@@ -65,13 +65,14 @@ class Graph:
         clock: Clock,
         new_id: Callable[[], int],
         users: KnownUsers,
-        accounts: Accounts,
+        sight: Sight,
         quotas: Quotas,
         writes: StartedWrites,
         witness: Witness = SILENT,
     ):
         self._store, self._cache, self._clock = store, cache, clock
-        self._users, self._accounts, self._quotas, self._writes = users, accounts, quotas, writes
+        self._users, self._quotas, self._writes = users, quotas, writes
+        self._sight, self._accounts = sight, sight.accounts
         self._edges = Edges(store, cache, clock, new_id, writes, witness)
         self._requests = FollowRequests(store, clock, new_id, self._edges, quotas)
         self._blocks = Blocks(store, cache, clock, new_id, self._edges, self._requests, quotas, writes, witness)
@@ -176,18 +177,36 @@ class Graph:
 
     # --- reads ------------------------------------------------------------------------------------------------
 
-    async def list_following(self, user_id: int, page_size: int, cursor: PageCursor | None = None) -> FollowingPage:
+    # Lists of an account are as hidden as its tweets (R19); a token matters for that alone.
+
+    async def list_following(
+        self,
+        call: Call,
+        user_id: int,
+        page_size: int,
+        cursor: PageCursor | None = None,
+        token: ConsistencyToken | None = None,
+    ) -> FollowingPage:
         """Newest edge first.  Cursor: `last_id` = the last followee, `floor_id` = its edge's version.
-        Raises InvalidArgument, NotFound."""
+        Raises InvalidArgument, NotFound (also for an account that is hidden from the caller)."""
         await self._users.require(checked_id(user_id, "user_id"))
+        await self._sight.onto_profile(call, user_id, token)
         edges = [edge for edge in await self._store.following(user_id) if edge.on]
         return FollowingPage(*newest_first(edges, lambda edge: edge.followee_id, page_size, cursor))
 
-    async def list_followers(self, user_id: int, page_size: int, cursor: PageCursor | None = None) -> FollowersList:
+    async def list_followers(
+        self,
+        call: Call,
+        user_id: int,
+        page_size: int,
+        cursor: PageCursor | None = None,
+        token: ConsistencyToken | None = None,
+    ) -> FollowersList:
         """Ascending by id; a short page may have a cursor.  Cursor: `last_id` = the last follower.
-        Raises InvalidArgument, NotFound."""
+        Raises as `list_following`."""
         size = checked_page_size(page_size, LIST_PAGE_DEFAULT, LIST_PAGE_MAX)
         await self._users.require(checked_id(user_id, "user_id"))
+        await self._sight.onto_profile(call, user_id, token)
         page = await self._store.followers(user_id, cursor.last_id if cursor else None, size)
         following = None if page.next_after is None else PageCursor(page.next_after)
         return FollowersList(page.follower_ids, following)
@@ -208,8 +227,8 @@ class Graph:
         return await self._requests.list(call, page_size, cursor)
 
     async def relationship(self, call: Call, user_id: int) -> Relationship:
-        """Raises InvalidArgument, NotFound."""
-        await self._users.require(checked_id(user_id, "user_id"))
+        """Raises InvalidArgument, NotFound (also for an account that is not active: a block shows in the answer)."""
+        await self._accounts.require_visible(call, checked_id(user_id, "user_id"))
         return (await self.relationships(call, [user_id]))[user_id]
 
     async def relationships(self, call: Call, user_ids: Sequence[int]) -> dict[int, Relationship]:

@@ -148,7 +148,7 @@ class ServerProcess:
         return UseCases(
             users=Users(store, clock, mint, users, accounts, changes, quotas, writes, seen),
             tweets=Tweets(store, cache, clock, mint, codec, hydration, sight, quotas, writes, seen),
-            graph=Graph(store, cache, clock, mint, users, accounts, quotas, writes, seen),
+            graph=Graph(store, cache, clock, mint, users, sight, quotas, writes, seen),
             user_timelines=UserTimelines(store, clock, codec, users, sight),
             home=home,
             live=LiveTimelines(home, cache, clock, self._choices.live),

@@ -48,7 +48,7 @@ async def test_following_goes_on_where_it_ended(fakes: Fakes, stub: graph_pb2_gr
     fakes.graph.list_following.return_value = FollowingPage((), None)
     request = graph_pb2.ListFollowingRequest(user_id=5, page_size=1, page_token=page.next_page_token)
     assert (await stub.ListFollowing(request)).next_page_token == ""
-    assert given(fakes.graph.list_following) == (5, 1, CURSOR)
+    assert given(fakes.graph.list_following)[1:] == (5, 1, CURSOR, None)
 
 
 async def test_followers_with_their_accounts(fakes: Fakes, stub: graph_pb2_grpc.GraphServiceAsyncStub) -> None:

@@ -21,6 +21,8 @@ from rookery_server.services.edges import EdgeChanged, Edges
 from rookery_server.services.follow_requests import FollowRequests
 from rookery_server.services.graph import Graph
 from rookery_server.services.quotas import LocalQuotas
+from rookery_server.services.sight import Sight
+from rookery_server.services.tiers import TierDirectory
 from rookery_server.services.users import KnownUsers
 from rookery_server.services.writes import StartedWrites
 from rookery_server.store.memory.hooks import StoreHooks
@@ -80,9 +82,9 @@ class Town:
         clock = clock or self.clock
         store, cache = self.stores.client(hooks=hooks), self.caches.client()
         mint = Mint(clock, self.workers)
-        accounts, quotas = Accounts(store, cache, clock), LocalQuotas(clock)
-        writes = StartedWrites(clock, mint)
-        return Graph(store, cache, clock, mint, KnownUsers(store), accounts, quotas, writes)
+        sight = Sight(store, cache, clock, Accounts(store, cache, clock), TierDirectory(store, clock))
+        writes, quotas = StartedWrites(clock, mint), LocalQuotas(clock)
+        return Graph(store, cache, clock, mint, KnownUsers(store), sight, quotas, writes)
 
     def call(self, user: int) -> Call:
         return Call(user, self.clock.monotonic() + 2)

@@ -202,7 +202,7 @@ async def test_following_is_listed_newest_first_to_the_end(world: World) -> None
     await world.unfollow(alice, others[3])
     listed, cursor = [], None
     while True:
-        page = await world.graph.list_following(alice, 2, cursor)
+        page = await world.graph.list_following(world.call(alice), alice, 2, cursor)
         listed += [edge.followee_id for edge in page.edges]
         cursor = page.next_cursor
         if cursor is None:
@@ -213,8 +213,8 @@ async def test_following_is_listed_newest_first_to_the_end(world: World) -> None
 async def test_edges_of_one_version_are_each_listed_once(world: World) -> None:
     alice = world.user()
     world.store.edges_of[alice] = {other: Edge(alice, other, True, 5) for other in range(1, 8)}
-    first = await world.graph.list_following(alice, 3)
-    second = await world.graph.list_following(alice, 10, first.next_cursor)
+    first = await world.graph.list_following(world.call(alice), alice, 3)
+    second = await world.graph.list_following(world.call(alice), alice, 10, first.next_cursor)
     assert [edge.followee_id for edge in first.edges + second.edges] == [7, 6, 5, 4, 3, 2, 1]
     assert second.next_cursor is None
 
@@ -224,16 +224,58 @@ async def test_followers_are_listed_by_id(world: World) -> None:
     others = [world.user() for _ in range(5)]
     for other in reversed(others):
         await world.follow(other, alice)
-    first = await world.graph.list_followers(alice, 3)
+    first = await world.graph.list_followers(world.call(alice), alice, 3)
     assert first.follower_ids == tuple(others[:3])
     assert first.next_cursor == PageCursor(others[2])
-    second = await world.graph.list_followers(alice, LIST_PAGE_MAX + 1, first.next_cursor)
+    second = await world.graph.list_followers(world.call(alice), alice, LIST_PAGE_MAX + 1, first.next_cursor)
     assert second.follower_ids == tuple(others[3:])
     assert second.next_cursor is None
     with pytest.raises(InvalidArgument):
-        await world.graph.list_followers(alice, -1)
+        await world.graph.list_followers(world.call(alice), alice, -1)
     with pytest.raises(NotFound):
-        await world.graph.list_followers(4711, 3)
+        await world.graph.list_followers(world.call(alice), 4711, 3)
+
+
+async def _hide(world: World, how: str, owner: int, caller: int) -> None:
+    match how:
+        case "blocked":
+            await world.graph.block(world.call(owner), caller)
+        case "blocking":
+            await world.graph.block(world.call(caller), owner)
+        case "protected":
+            await world.users.set_protected(world.call(owner), True)
+        case "deactivated":
+            await world.users.deactivate(world.call(owner))
+
+
+@pytest.mark.parametrize("how", ["blocked", "blocking", "protected", "deactivated"])
+async def test_removal_R19_lists_are_as_hidden_as_tweets(world: World, how: str) -> None:
+    alice, bob, carol = world.user(), world.user(), world.user()
+    await world.follow(alice, carol)
+    await world.follow(carol, alice)
+    await _hide(world, how, alice, bob)
+    with pytest.raises(NotFound):
+        await world.profiles.page(world.call(bob), alice, 10)
+    for listed in (world.graph.list_following, world.graph.list_followers):
+        with pytest.raises(NotFound):
+            await listed(world.call(bob), alice, 10)
+        await listed(world.call(alice), alice, 10)
+    followers = await world.graph.list_followers(world.call(bob), carol, 10)
+    assert followers.follower_ids == (alice,), "an edge is there, whoever is shown"
+    if how == "deactivated":
+        with pytest.raises(NotFound):
+            await world.graph.relationship(world.call(bob), alice)
+    else:
+        shown = await world.graph.relationship(world.call(bob), alice)
+        assert (shown.blocked_by, shown.blocking) == (how == "blocked", how == "blocking")
+
+
+async def test_removal_R19_followers_of_a_protected_account_see_its_lists(world: World) -> None:
+    alice, bob = world.user(), world.user()
+    await world.follow(bob, alice)
+    await world.users.set_protected(world.call(alice), True)
+    assert (await world.graph.list_followers(world.call(bob), alice, 10)).follower_ids == (bob,)
+    assert (await world.graph.list_following(world.call(bob), alice, 10)).edges == ()
 
 
 async def test_relationships_look_both_ways(world: World) -> None:

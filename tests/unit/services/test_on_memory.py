@@ -61,7 +61,7 @@ class Server:
         self.changes = AccountChanges(store, cache, time, self.mint, writes, sleep=time.sleep)
         self.users = Users(store, time, self.mint, known, self.accounts, self.changes, quotas, writes)
         self.tweets = Tweets(store, cache, time, self.mint, codec, hydration, sight, quotas, writes)
-        self.graph = Graph(store, cache, time, self.mint, known, self.accounts, quotas, writes)
+        self.graph = Graph(store, cache, time, self.mint, known, sight, quotas, writes)
         self.home = HomeTimelines(skeletons, time, codec, hydration, sight.facts)
         self.profiles = UserTimelines(store, time, codec, known, sight)
         self.admin = Admin(store, cache, time, "fanout", [f"shard/{n}" for n in range(SHARDS)], [])

@@ -88,7 +88,7 @@ class World:
         self.changes = AccountChanges(store, cache, self.clock, self.mint, writes, sleep=self.clock.sleep)
         self.users = Users(store, self.clock, self.mint, known, self.accounts, self.changes, quotas, writes)
         self.tweets = Tweets(store, cache, self.clock, self.mint, codec, hydration, sight, quotas, writes)
-        self.graph = Graph(store, cache, self.clock, self.mint, known, self.accounts, quotas, writes)
+        self.graph = Graph(store, cache, self.clock, self.mint, known, sight, quotas, writes)
         self.home = HomeTimelines(self.skeletons, self.clock, codec, hydration, sight.facts)
         self.profiles = UserTimelines(store, self.clock, codec, known, sight)
 
