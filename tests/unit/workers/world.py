@@ -325,7 +325,7 @@ class Truth:
         raise NotImplementedError
 
     async def follow_request(self, target_id: int, requester_id: int) -> FollowRequest | None:
-        raise NotImplementedError
+        return None
 
     async def follow_requests(self, target_id: int, after: int | None, limit: int) -> FollowRequestsPage:
         raise NotImplementedError
