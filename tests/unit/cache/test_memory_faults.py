@@ -14,21 +14,10 @@ from rookery_server.cache.interface import Cache, Delivered, Marks
 from rookery_server.cache.memory import CacheHooks, MemoryCacheWorld, Node, Refused
 from rookery_server.domain import ids, limits
 from rookery_server.domain.errors import CacheUnavailable, Outcome
+from tests.support.hand_clock import START_MS, HandClock
 
 USER = 42
-START_MS = 1_800_000_000_000
 FRESH = ids.compose(START_MS, 1, 0)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.mono = 0.0
-
-    def now_ms(self) -> int:
-        return START_MS + round(self.mono * 1000)
-
-    def monotonic(self) -> float:
-        return self.mono
 
 
 class Faults(CacheHooks):
@@ -58,12 +47,12 @@ async def refuse() -> None:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HandClock:
+    return HandClock(mono=0.0)
 
 
 @pytest.fixture
-def world(clock: Clock) -> MemoryCacheWorld:
+def world(clock: HandClock) -> MemoryCacheWorld:
     return MemoryCacheWorld(clock, replicated=True)
 
 
@@ -157,7 +146,7 @@ async def test_only_what_replicas_confirmed_is_settled(cache: Cache, node: Node)
     assert await cache.mark_deleted(USER)
 
 
-async def test_without_replicas_there_is_no_failover(clock: Clock) -> None:
+async def test_without_replicas_there_is_no_failover(clock: HandClock) -> None:
     node = MemoryCacheWorld(clock).node_of(USER)
     with pytest.raises(ValueError, match="no replica"):
         node.fail_over()
@@ -346,14 +335,14 @@ async def test_a_removal_that_nobody_answered_is_not_settled(cache: Cache, fault
 # --- time and the bell ------------------------------------------------------------------------------------------------
 
 
-async def test_lives_run_by_the_engines_clock(world: MemoryCacheWorld, clock: Clock) -> None:
-    ahead = Clock()
+async def test_lives_run_by_the_engines_clock(world: MemoryCacheWorld, clock: HandClock) -> None:
+    ahead = HandClock(mono=0.0)
     ahead.mono = 10 * limits.LIST_LIFE_S
     cache = world.client(ahead)  # whatever a process believes
     await build(cache, FRESH)
-    clock.mono += limits.LIST_LIFE_S - 1
+    clock.advance(limits.LIST_LIFE_S - 1)
     assert await home(cache) == (FRESH,)  # and has a new life
-    clock.mono += limits.LIST_LIFE_S
+    clock.advance(limits.LIST_LIFE_S)
     assert await home(cache) is None
 
 

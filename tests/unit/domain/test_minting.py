@@ -13,29 +13,7 @@ from rookery_server.domain import ids, limits
 from rookery_server.domain.errors import IdsRefused
 from rookery_server.domain.leases import IdLease
 from rookery_server.domain.minting import IdMinter, WallGuard
-
-START_MS = 1_700_000_000_000
-
-
-@dataclass
-class ByHand:
-    """A clock whose wall can be set while its monotonic time runs on; pausing advances both."""
-
-    wall_ms: float = START_MS
-    mono: float = 50.0
-
-    def now_ms(self) -> int:
-        return int(self.wall_ms)
-
-    def monotonic(self) -> float:
-        return self.mono
-
-    def advance(self, seconds: float) -> None:
-        self.wall_ms += seconds * 1000
-        self.mono += seconds
-
-    def set_by(self, milliseconds: float) -> None:
-        self.wall_ms += milliseconds
+from tests.support.hand_clock import START_MS, HandClock
 
 
 @dataclass
@@ -62,7 +40,7 @@ class Mint:
     worker: int = 7
     floor_ms: int = 0
     ceiling_ms: int = START_MS + 30_000
-    clock: ByHand = field(default_factory=ByHand)
+    clock: HandClock = field(default_factory=HandClock)
     gate: Gate = field(default_factory=Gate)
 
     def __post_init__(self) -> None:
@@ -221,7 +199,7 @@ class Row:
 @given(moves, st.integers(0, 2**32))
 def test_lease_L5_no_id_twice_over_kills_zombies_and_clock_steps(script: list[tuple[str, int]], seed: int) -> None:
     """One worker id, many processes after one another, dead ones that mint on: nothing but the row protects them."""
-    chance, row, clock, minted = random.Random(seed), Row(), ByHand(), []
+    chance, row, clock, minted = random.Random(seed), Row(), HandClock(), []
     processes: list[tuple[Mint, int]] = []
 
     def begin() -> None:

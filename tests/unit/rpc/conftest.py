@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -26,6 +27,23 @@ Answer = Callable[[Any, Call], Awaitable[Message | bytes]]
 StreamAnswer = Callable[[Any, Call], AsyncGenerator[Message | bytes, None]]
 TIMES = StreamTimes(max_age_s=0.4, slow_s=0.3)
 """Short, so that tests see streams grow old and their callers fall asleep."""
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """A call that waits for ever, seen from inside."""
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def leave(self, call: Any) -> None:
+        """Begins the call, and leaves once it is under way; returns when the server has noticed."""
+        waiting = asyncio.ensure_future(call)
+        await self.begun.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await self.ended.wait()
 
 
 class Scripted:
@@ -57,6 +75,21 @@ class Scripted:
             return reply
 
         self.script[name] = answer
+
+    def hangs(self, name: str) -> Hanging:
+        """Begins and never answers."""
+        of = Hanging()
+
+        async def answer(request: Message, call: Call) -> Message:
+            of.begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                of.ended.set()
+            raise AssertionError
+
+        self.script[name] = answer
+        return of
 
     def fails(self, name: str, error: BaseException) -> None:
         async def answer(request: Message, call: Call) -> Message:

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-import asyncio
-
 import grpc
 import pytest
 import structlog
-from google.protobuf.message import Message
 
 from rookery import errors as client_errors
 from rookery.v1 import tweets_pb2
 from rookery_server.domain import limits
 from rookery_server.domain.errors import NotFound
-from rookery_server.services.calls import Call
 from tests.unit.rpc.conftest import GET, Served
 
 CREATE = "/rookery.v1.TweetService/CreateTweet"
@@ -112,13 +108,8 @@ async def test_time_over_ends_a_read_and_leaves_a_write_unknown(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_DEADLINE_S", 0.2)  # ours ends first, so that our answer arrives
-    never = asyncio.Event()
-
-    async def hang(request: Message, call: Call) -> Message:
-        await never.wait()
-        raise AssertionError
-
-    served.servicer.script |= {"GetTweet": hang, "CreateTweet": hang}
+    for name in ("GetTweet", "CreateTweet"):
+        served.servicer.hangs(name)
     read = await failure(served.raw(GET)(REQUEST, timeout=30))
     write = await failure(served.raw(CREATE)(b"", metadata=AS_5, timeout=30))
     assert (read.reason, read.outcome) == ("DEADLINE_EXCEEDED", "none")
@@ -130,25 +121,9 @@ async def test_time_over_ends_a_read_and_leaves_a_write_unknown(
 
 
 async def test_a_caller_that_leaves_is_counted_and_logged_as_such(served: Served) -> None:
-    begun, ended = asyncio.Event(), asyncio.Event()
-
-    async def hang(request: Message, call: Call) -> Message:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-        raise AssertionError
-
-    served.servicer.script["CreateTweet"] = hang
+    hanging = served.servicer.hangs("CreateTweet")
     with structlog.testing.capture_logs() as logs:
-        call = served.raw(CREATE)(b"", metadata=AS_5)
-        waiting = asyncio.ensure_future(call)
-        await begun.wait()
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        await ended.wait()
+        await hanging.leave(served.raw(CREATE)(b"", metadata=AS_5))
     assert served.handled("CreateTweet", "CANCELLED") == 1
     assert [(line["code"], line["outcome"]) for line in logs] == [("CANCELLED", "unknown")]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections.abc import Iterator
 
@@ -50,39 +49,16 @@ async def test_errors_in_a_row(served: Served) -> None:
 
 
 async def test_callers_that_leave(served: Served) -> None:
-    begun, ended = asyncio.Event(), asyncio.Event()
-
-    async def hang(request: Message, call: Call) -> Message:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-        raise AssertionError
-
     answer = served.servicer.script["GetTweet"]
-    served.servicer.script["GetTweet"] = hang
     for _ in range(4 * STREAMS):
-        begun.clear()
-        ended.clear()
-        call = served.raw(GET)(REQUEST)
-        waiting = asyncio.ensure_future(call)
-        await begun.wait()
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        await ended.wait()
+        await served.servicer.hangs("GetTweet").leave(served.raw(GET)(REQUEST))
     served.servicer.script["GetTweet"] = answer
     await served.raw(GET)(REQUEST)
 
 
 async def test_deadlines_that_pass(served: Served) -> None:
-    async def hang(request: Message, call: Call) -> Message:
-        await asyncio.Event().wait()
-        raise AssertionError
-
     answer = served.servicer.script["GetTweet"]
-    served.servicer.script["GetTweet"] = hang
+    served.servicer.hangs("GetTweet")
     for _ in range(2 * STREAMS):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await served.raw(GET)(REQUEST, timeout=0.02)

@@ -9,18 +9,7 @@ import pytest
 from rookery_server.domain.errors import StoreUnavailable
 from rookery_server.domain.minting import WallGuard
 from rookery_server.services.clock_gate import ClockGate
-
-
-@dataclass
-class Time:
-    wall_ms: int = 1_700_000_000_000
-    mono: float = 1.0
-
-    def now_ms(self) -> int:
-        return self.wall_ms
-
-    def monotonic(self) -> float:
-        return self.mono
+from tests.support.hand_clock import HandClock
 
 
 @dataclass
@@ -33,8 +22,8 @@ class Coordinators:
         return self.offsets
 
 
-def gate(offsets: tuple[int, ...] | None) -> tuple[ClockGate, Coordinators, Time, list[float]]:
-    time, seen = Time(), list[float]()
+def gate(offsets: tuple[int, ...] | None) -> tuple[ClockGate, Coordinators, HandClock, list[float]]:
+    time, seen = HandClock(), list[float]()
     coordinators = Coordinators(offsets)
     return ClockGate(coordinators, WallGuard(time), seen=seen.append), coordinators, time, seen
 

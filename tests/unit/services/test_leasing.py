@@ -13,24 +13,7 @@ from rookery_server.domain.leases import IdLease
 from rookery_server.domain.minting import IdMinter, WallGuard
 from rookery_server.services.leasing import LeaseBook, WorkerIdKeeper
 from rookery_server.store.interface import Lease
-
-START_MS = 1_700_000_000_000
-
-
-@dataclass
-class Time:
-    wall_ms: float = START_MS
-    mono: float = 1.0
-
-    def now_ms(self) -> int:
-        return int(self.wall_ms)
-
-    def monotonic(self) -> float:
-        return self.mono
-
-    def advance(self, seconds: float) -> None:
-        self.wall_ms += seconds * 1000
-        self.mono += seconds
+from tests.support.hand_clock import START_MS, HandClock
 
 
 @dataclass
@@ -78,7 +61,7 @@ class Gate:
 class Process:
     """One process that mints: keeper, guard and minter over shared rows."""
 
-    def __init__(self, rows: Rows, time: Time, owner: str, names: Sequence[str] = ("worker-id/7",)) -> None:
+    def __init__(self, rows: Rows, time: HandClock, owner: str, names: Sequence[str] = ("worker-id/7",)) -> None:
         self.time, self.gate, self.guard = time, Gate(), WallGuard(time)
         self.changes: list[str] = []
         self.keeper = WorkerIdKeeper(
@@ -106,15 +89,15 @@ def rows() -> Rows:
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
+def time() -> HandClock:
+    return HandClock()
 
 
-def book(rows: Rows, time: Time, owner: str) -> LeaseBook:
+def book(rows: Rows, time: HandClock, owner: str) -> LeaseBook:
     return LeaseBook(rows, time, owner, "shard", 10.0)
 
 
-async def test_lease_L1_an_uncertain_renewal_that_did_not_happen_is_not_renewed(rows: Rows, time: Time) -> None:
+async def test_lease_L1_an_uncertain_renewal_that_did_not_happen_is_not_renewed(rows: Rows, time: HandClock) -> None:
     mine = book(rows, time, "a")
     await mine.take("x", None)
     rows.fault = "before"
@@ -125,7 +108,7 @@ async def test_lease_L1_an_uncertain_renewal_that_did_not_happen_is_not_renewed(
     assert mine.holds("x")
 
 
-async def test_lease_L1_an_uncertain_renewal_that_happened_is_read_back(rows: Rows, time: Time) -> None:
+async def test_lease_L1_an_uncertain_renewal_that_happened_is_read_back(rows: Rows, time: HandClock) -> None:
     mine = book(rows, time, "a")
     await mine.take("x", None)
     time.advance(5)
@@ -140,7 +123,7 @@ async def test_lease_L1_an_uncertain_renewal_that_happened_is_read_back(rows: Ro
     assert not mine.holds("x")
 
 
-async def test_lease_L1_a_take_of_unknown_outcome_holds_nothing_and_is_taken_again(rows: Rows, time: Time) -> None:
+async def test_lease_L1_a_take_of_unknown_outcome_holds_nothing_and_is_taken_again(rows: Rows, time: HandClock) -> None:
     mine = book(rows, time, "a")
     rows.fault = "after"
     with pytest.raises(StoreUnavailable):
@@ -152,7 +135,7 @@ async def test_lease_L1_a_take_of_unknown_outcome_holds_nothing_and_is_taken_aga
     assert mine.lease("x").fence == 2
 
 
-async def test_lease_L2_is_free_only_after_standing_still_on_the_watchers_clock(rows: Rows, time: Time) -> None:
+async def test_lease_L2_is_free_only_after_standing_still_on_the_watchers_clock(rows: Rows, time: HandClock) -> None:
     mine, other = book(rows, time, "a"), book(rows, time, "b")
     await mine.take("x", None)
     assert not (await other.survey(["x"]))["x"].free
@@ -165,14 +148,14 @@ async def test_lease_L2_is_free_only_after_standing_still_on_the_watchers_clock(
     assert (await other.survey(["x"]))["x"].free
 
 
-async def test_lease_L2_a_released_lease_is_free_at_once(rows: Rows, time: Time) -> None:
+async def test_lease_L2_a_released_lease_is_free_at_once(rows: Rows, time: HandClock) -> None:
     mine, other = book(rows, time, "a"), book(rows, time, "b")
     await mine.take("x", None)
     await mine.release("x")
     assert (await other.survey(["x"]))["x"].free
 
 
-async def test_lease_L3_taking_raises_the_fence_and_ends_the_former_owner(rows: Rows, time: Time) -> None:
+async def test_lease_L3_taking_raises_the_fence_and_ends_the_former_owner(rows: Rows, time: HandClock) -> None:
     mine, other = book(rows, time, "a"), book(rows, time, "b")
     await mine.take("x", None)
     await other.survey(["x"])
@@ -184,14 +167,14 @@ async def test_lease_L3_taking_raises_the_fence_and_ends_the_former_owner(rows: 
     assert mine.held() == ()
 
 
-async def test_lease_L3_of_two_challengers_one_wins(rows: Rows, time: Time) -> None:
+async def test_lease_L3_of_two_challengers_one_wins(rows: Rows, time: HandClock) -> None:
     one, two = book(rows, time, "a"), book(rows, time, "b")
     assert await one.take("x", None)
     assert await two.take("x", None) is None
     assert two.held() == ()
 
 
-async def test_lease_L4_the_ceiling_moves_only_by_a_certain_renewal(rows: Rows, time: Time) -> None:
+async def test_lease_L4_the_ceiling_moves_only_by_a_certain_renewal(rows: Rows, time: HandClock) -> None:
     process = Process(rows, time, "a")
     await process.keeper.step()
     assert process.lease().ceiling_ms == START_MS + 30_000
@@ -206,7 +189,7 @@ async def test_lease_L4_the_ceiling_moves_only_by_a_certain_renewal(rows: Rows, 
     assert process.minting()
 
 
-async def test_lease_L5_a_successor_begins_above_its_predecessors_ceiling(rows: Rows, time: Time) -> None:
+async def test_lease_L5_a_successor_begins_above_its_predecessors_ceiling(rows: Rows, time: HandClock) -> None:
     first, second = Process(rows, time, "a"), Process(rows, time, "b")
     await first.keeper.step()
     await first.keeper.release()
@@ -219,7 +202,7 @@ async def test_lease_L5_a_successor_begins_above_its_predecessors_ceiling(rows: 
     assert second.minting()
 
 
-async def test_lease_L5_a_process_that_slept_cannot_mint_what_its_successor_mints(rows: Rows, time: Time) -> None:
+async def test_lease_L5_a_process_that_slept_cannot_mint_what_its_successor_mints(rows: Rows, time: HandClock) -> None:
     sleeper, successor = Process(rows, time, "a"), Process(rows, time, "b")
     await sleeper.keeper.step()
     await successor.keeper.step()
@@ -233,7 +216,7 @@ async def test_lease_L5_a_process_that_slept_cannot_mint_what_its_successor_mint
     assert sleeper.keeper.current() is None
 
 
-async def test_lease_L6_never_taken_before_released_before_lapsed(rows: Rows, time: Time) -> None:
+async def test_lease_L6_never_taken_before_released_before_lapsed(rows: Rows, time: HandClock) -> None:
     names = [f"worker-id/{n}" for n in range(4)]
     rows.rows[names[0]] = Lease(names[0], "dead", 1, 1, START_MS - 90_000)
     rows.rows[names[1]] = Lease(names[1], "", 3, 9, START_MS - 50_000)
@@ -250,7 +233,7 @@ async def test_lease_L6_never_taken_before_released_before_lapsed(rows: Rows, ti
     assert watcher.lease().worker == 0
 
 
-async def test_lease_L6_a_look_goes_through_all_ids_until_one_is_free(rows: Rows, time: Time) -> None:
+async def test_lease_L6_a_look_goes_through_all_ids_until_one_is_free(rows: Rows, time: HandClock) -> None:
     names = [f"worker-id/{n}" for n in range(100)]
     for name in names[:-1]:
         rows.rows[name] = Lease(name, "somebody", 1, 1, START_MS)
@@ -259,7 +242,7 @@ async def test_lease_L6_a_look_goes_through_all_ids_until_one_is_free(rows: Rows
     assert process.lease().worker == 99
 
 
-async def test_lease_L9_after_a_jump_the_ceiling_is_not_raised(rows: Rows, time: Time) -> None:
+async def test_lease_L9_after_a_jump_the_ceiling_is_not_raised(rows: Rows, time: HandClock) -> None:
     process = Process(rows, time, "a", ["worker-id/7", "worker-id/8"])
     await process.keeper.step()
     taken = process.lease().worker
@@ -273,7 +256,7 @@ async def test_lease_L9_after_a_jump_the_ceiling_is_not_raised(rows: Rows, time:
     assert process.minting()
 
 
-async def test_lease_L9_a_jump_found_by_the_comparison_ends_the_lease_too(rows: Rows, time: Time) -> None:
+async def test_lease_L9_a_jump_found_by_the_comparison_ends_the_lease_too(rows: Rows, time: HandClock) -> None:
     process = Process(rows, time, "a")
     await process.keeper.step()
     time.wall_ms += 1_500
@@ -282,14 +265,14 @@ async def test_lease_L9_a_jump_found_by_the_comparison_ends_the_lease_too(rows: 
     assert not process.minting()
 
 
-async def test_lease_L10_no_worker_id_is_taken_while_the_gate_is_closed(rows: Rows, time: Time) -> None:
+async def test_lease_L10_no_worker_id_is_taken_while_the_gate_is_closed(rows: Rows, time: HandClock) -> None:
     process = Process(rows, time, "a")
     process.gate.open = False
     await process.keeper.step()
     assert rows.rows == {}
 
 
-async def test_a_store_that_is_away_costs_a_step_and_no_more(rows: Rows, time: Time) -> None:
+async def test_a_store_that_is_away_costs_a_step_and_no_more(rows: Rows, time: HandClock) -> None:
     process = Process(rows, time, "a")
     rows.fault = "silent"
     await process.keeper.step()

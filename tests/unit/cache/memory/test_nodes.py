@@ -8,21 +8,10 @@ from rookery_server.cache.memory import CacheHooks, MemoryCacheWorld, Node
 from rookery_server.domain import ids
 from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.domain.limits import BODY_LIFE_S, BUILD_TOKEN_LIFE_S, DELETED_LIFE_S, LIST_LIFE_S
+from tests.support.hand_clock import START_MS, HandClock
 
-NOW_MS = 1_700_000_000_000
-TWEET = ids.compose(NOW_MS, 1, 0)
+TWEET = ids.compose(START_MS, 1, 0)
 USER = 7
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.s = 0.0
-
-    def now_ms(self) -> int:
-        return NOW_MS + int(self.s * 1000)
-
-    def monotonic(self) -> float:
-        return self.s
 
 
 class Planned(CacheHooks):
@@ -44,12 +33,12 @@ class Planned(CacheHooks):
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HandClock:
+    return HandClock(mono=0.0)
 
 
 @pytest.fixture
-def world(clock: Clock) -> MemoryCacheWorld:
+def world(clock: HandClock) -> MemoryCacheWorld:
     return MemoryCacheWorld(clock, replicated=True)
 
 
@@ -112,7 +101,7 @@ async def test_a_replica_that_caught_up_loses_nothing(world: MemoryCacheWorld, n
     assert await home(world) == (TWEET,)
 
 
-async def test_a_node_without_replica_cannot_fail_over(clock: Clock) -> None:
+async def test_a_node_without_replica_cannot_fail_over(clock: HandClock) -> None:
     world = MemoryCacheWorld(clock)
     with pytest.raises(ValueError, match="no replica"):
         world.node_of(USER).fail_over()
@@ -151,35 +140,35 @@ async def test_who_comes_back_kills_what_it_sent_before(world: MemoryCacheWorld,
     assert await home(world) == ()
 
 
-async def test_lives_run_by_the_engines_clock(world: MemoryCacheWorld, node: Node, clock: Clock) -> None:
+async def test_lives_run_by_the_engines_clock(world: MemoryCacheWorld, node: Node, clock: HandClock) -> None:
     cache = world.client()
     await cache.open_links()
     await cache.fill_bodies({1: b"body"}, cache.fill_mark())
     assert await cache.mark_deleted(2)
-    clock.s += DELETED_LIFE_S - 1
+    clock.advance(DELETED_LIFE_S - 1)
     assert await cache.get_bodies([1, 2]) == {1: b"body", 2: b""}
-    clock.s += 1
+    clock.advance(1)
     assert await cache.get_bodies([1, 2]) == {1: b"body"}
-    clock.s = BODY_LIFE_S
+    clock.advance(BODY_LIFE_S - clock.mono)
     assert await cache.get_bodies([1]) == {}
-    clock.s = LIST_LIFE_S
+    clock.advance(LIST_LIFE_S - clock.mono)
     assert not (await cache.read_home(USER, 0, 1)).exists
 
 
-async def test_a_read_gives_an_old_list_a_new_life(world: MemoryCacheWorld, node: Node, clock: Clock) -> None:
+async def test_a_read_gives_an_old_list_a_new_life(world: MemoryCacheWorld, node: Node, clock: HandClock) -> None:
     cache = world.client()
-    clock.s = LIST_LIFE_S - 1
+    clock.advance(LIST_LIFE_S - 1 - clock.mono)
     assert (await cache.read_home(USER, 0, 1)).exists
-    clock.s = 2 * LIST_LIFE_S - 2
+    clock.advance(2 * LIST_LIFE_S - 2 - clock.mono)
     assert (await cache.read_home(USER, 0, 1)).built_under == 1
 
 
-async def test_a_dead_builders_token_runs_out(world: MemoryCacheWorld, clock: Clock) -> None:
+async def test_a_dead_builders_token_runs_out(world: MemoryCacheWorld, clock: HandClock) -> None:
     cache = world.client()
     assert await cache.begin_author(USER, -1) is not None
-    clock.s += BUILD_TOKEN_LIFE_S - 0.1
+    clock.advance(BUILD_TOKEN_LIFE_S - 0.1)
     assert await cache.begin_author(USER, -2) is None
-    clock.s += 0.1
+    clock.advance(0.1)
     assert await cache.begin_author(USER, -2) is not None
 
 
