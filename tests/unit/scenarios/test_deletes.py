@@ -12,7 +12,8 @@ from typing import Any, cast
 import pytest
 
 from rookery_server.cache import keys
-from rookery_server.cache.memory import CacheHooks, MemoryCacheWorld
+from rookery_server.cache.memory import CacheHooks, MemoryCache, MemoryCacheWorld
+from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import NotFound, Unavailable
 from rookery_server.domain.events import Event, EventKind, shard_of
 from rookery_server.domain.models import Profile, User
@@ -54,10 +55,14 @@ class Steps(StoreHooks, CacheHooks):
 
 
 class Hooked(MemoryCacheWorld):
+    """Clients made while `hooks` are set have them."""
+
     hooks: CacheHooks | None = None
 
-    def client(self, *args: Any, hooks: CacheHooks | None = None, **named: Any) -> Any:
-        return super().client(*args, hooks=hooks or self.hooks, **named)
+    def client(
+        self, clock: Clock | None = None, hooks: CacheHooks | None = None, *, relations_life_s: float | None = None
+    ) -> MemoryCache:
+        return super().client(clock, hooks or self.hooks, relations_life_s=relations_life_s)
 
 
 @dataclass

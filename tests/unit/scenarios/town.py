@@ -29,38 +29,17 @@ READ_S = 0.002
 
 
 class Tally(StoreHooks):
-    """Counts by operation, also how many were under way at once; `closed` operations wait until they are opened."""
+    """Counts by operation, each of which takes a moment."""
 
     def __init__(self) -> None:
         self.reads: Counter[str] = Counter()
-        self.most: Counter[str] = Counter()
-        self._now: Counter[str] = Counter()
-        self._gates: dict[str, asyncio.Event] = {}
-
-    def close(self, operation: str) -> None:
-        self._gates[operation] = asyncio.Event()
-
-    def open(self, operation: str) -> None:
-        self._gates.pop(operation).set()
 
     def reset(self) -> None:
         self.reads.clear()
-        self.most.clear()
 
     async def before(self, operation: str) -> None:
         self.reads[operation] += 1
-        self._now[operation] += 1
-        self.most[operation] = max(self.most[operation], self._now[operation])
-        try:
-            await asyncio.sleep(READ_S)
-            if operation in self._gates:
-                await self._gates[operation].wait()
-        except BaseException:  # whoever gave up waiting has nothing under way
-            self._now[operation] -= 1
-            raise
-
-    async def after(self, operation: str) -> None:
-        self._now[operation] -= 1
+        await asyncio.sleep(READ_S)
 
 
 class Tallied(MemoryStoreWorld):
