@@ -95,6 +95,13 @@ class Edges:
         self._counts.changed(edge.follower_id, -1)
         return changed
 
+    async def keep_off(self, call: Call, follower_id: int, followee_id: int, old: Edge | None) -> EdgeChanged:
+        """Writes that there is no edge, over one that is off or never was: an approval that ended unknown may still be
+        on its way, and loses against this (E20)."""
+        blocks = await self.blocks_between(follower_id, followee_id)
+        version = self._version(old, blocks) + 1
+        return await self.write(call, Edge(follower_id, followee_id, False, version))
+
     async def cut(self, call: Call, edge: Edge, block: Block) -> EdgeChanged:
         """Takes an edge away that is on under a block: right above both versions, so that all who cut it write the
         same."""

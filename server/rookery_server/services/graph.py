@@ -1,5 +1,5 @@
-"""Who follows, blocks and mutes whom.  The rules are numbered in docs/protocols/edge.md.  All reads of rows are the truth at a
-quorum and need no consistency token."""
+"""Who follows, blocks and mutes whom.  The rules are numbered in docs/protocols/edge.md.  All reads of rows are
+the truth at a quorum and need no consistency token."""
 
 from __future__ import annotations
 
@@ -127,8 +127,7 @@ class Graph:
     async def deny(self, call: Call, requester_id: int) -> EdgeChanged:
         """OK also without an open request.  Raises InvalidArgument, NotFound, IdsRefused, StoreUnavailable."""
         await self._check_pair(call, requester_id)
-        await self._writes.run(self._requests.end(call.caller_id, requester_id))
-        return EdgeChanged(True, edge_token(requester_id, call.caller_id, self._clock.now_ms()))
+        return await self._writes.run(self._deny(call, requester_id))
 
     async def _check_pair(self, call: Call, other_id: int) -> None:
         if checked_id(other_id, "user_id") == call.caller_id:
@@ -161,11 +160,24 @@ class Graph:
             await self._requests.end(followee_id, call.caller_id)
         return changed
 
+    async def _deny(self, call: Call, requester_id: int) -> EdgeChanged:
+        done = EdgeChanged(True, edge_token(requester_id, call.caller_id, self._clock.now_ms()))
+        if not await self._requests.end(call.caller_id, requester_id):
+            return done
+        with unknown_from_here():
+            edge = await self._store.edge(requester_id, call.caller_id)
+            if edge is not None and edge.on:
+                return done  # an approval came first, or sees that it came too late
+            return await self._edges.keep_off(call, requester_id, call.caller_id, edge)
+
     async def _unfollow(self, call: Call, followee_id: int) -> EdgeChanged:
         if not await self._requests.end(followee_id, call.caller_id):
             return await self._end_edge(call, followee_id)
         with unknown_from_here():
-            return await self._end_edge(call, followee_id)
+            edge = await self._store.edge(call.caller_id, followee_id)
+            if edge is not None and edge.on:
+                return await self._edges.remove(call, edge)
+            return await self._edges.keep_off(call, call.caller_id, followee_id, edge)
 
     async def _end_edge(self, call: Call, followee_id: int) -> EdgeChanged:
         edge = await self._store.edge(call.caller_id, followee_id)
