@@ -32,7 +32,7 @@ def serve(show_settings: Show = False, store: Kept = "cassandra") -> None:
 
 
 def work(show_settings: Show = False) -> None:
-    """Apply the consequences of writes: deliveries, removals.  Run at least one."""
+    """Apply the consequences of writes: deliveries, removals, counts.  Run at least one."""
     settings = _settings("work", show_settings)
     from rookery_server.wiring import processes
 
