@@ -25,7 +25,7 @@ class SpeakerRows(GraphStore, RelationStore, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FactsFound:
     """`unread`: accounts of which something that matters could not be read, so nothing of theirs may be judged."""
 
     facts: Facts
@@ -48,7 +48,7 @@ class FactFinder:
     def __init__(self, store: SpeakerRows, accounts: Looks):
         self._store, self._accounts = store, accounts
 
-    async def gather(self, viewer: Viewer, tweets: Iterable[Tweet | None], bypass: Collection[int] = ()) -> Found:
+    async def gather(self, viewer: Viewer, tweets: Iterable[Tweet | None], bypass: Collection[int] = ()) -> FactsFound:
         """Of everybody who speaks in these tweets.  `bypass`: accounts whose cached standing is not good enough (a
         consistency token names them).  Never raises for an engine's sake."""
         present = [tweet for tweet in tweets if tweet is not None]
@@ -58,7 +58,7 @@ class FactFinder:
 
     async def of_accounts(
         self, viewer: Viewer, user_ids: Iterable[int], known: Iterable[int] = (), bypass: Collection[int] = ()
-    ) -> Found:
+    ) -> FactsFound:
         """Of these accounts.  `known`: of whom it matters also otherwise whether the viewer follows them."""
         others = frozenset(user_ids) - {viewer.user_id}
         standings = await self._accounts.look(others, bypass)
@@ -68,7 +68,7 @@ class FactFinder:
         followed = await self._followed(viewer, asked)
         unread = standings.unread | (others if blocking is None else _NONE) | (asked if followed is None else _NONE)
         inactive = frozenset(id_ for id_, one in standings.of.items() if one.inactive)
-        return Found(Facts(inactive, protected, blocking or _NONE, followed or _NONE), unread)
+        return FactsFound(Facts(inactive, protected, blocking or _NONE, followed or _NONE), unread)
 
     async def _blocking(self, viewer: Viewer, others: frozenset[int]) -> frozenset[int] | None:
         """None: the store could not tell."""

@@ -15,9 +15,9 @@ from rookery_server.services.codec import TweetCodec
 from rookery_server.services.facts import FactFinder
 from rookery_server.services.filling import Filled, Filling
 from rookery_server.services.hydrate import Hydration
-from rookery_server.services.lately import Lately
 from rookery_server.services.pages import PageInfo, TimelinePage
 from rookery_server.services.reading import Reading
+from rookery_server.services.recent_readers import RecentReaders
 from rookery_server.services.skeleton import Skeletons, Want
 from rookery_server.services.witness import SILENT, Witness
 
@@ -40,7 +40,7 @@ class _Span:
 
 
 class HomeTimelines:
-    """`lately`: where users whose home was read are noted for the verifier."""
+    """`recent`: where users whose home was read are noted for the verifier."""
 
     def __init__(
         self,
@@ -50,10 +50,10 @@ class HomeTimelines:
         hydration: Hydration,
         facts: FactFinder,
         witness: Witness = SILENT,
-        lately: Lately | None = None,
+        recent: RecentReaders | None = None,
     ):
         self._skeletons, self._clock, self._codec = skeletons, clock, codec
-        self._hydration, self._facts, self._witness, self._lately = hydration, facts, witness, lately
+        self._hydration, self._facts, self._witness, self._recent = hydration, facts, witness, recent
 
     async def page(
         self,
@@ -72,8 +72,8 @@ class HomeTimelines:
         """
         size, span = checked_page_size(page_size, PAGE_DEFAULT, PAGE_MAX), _Span.of(position)
         until = self._clock.monotonic() + call.left(self._clock) / 2
-        if self._lately is not None:
-            self._lately.note(call.caller_id)
+        if self._recent is not None:
+            self._recent.note(call.caller_id)
         reading = await self._skeletons.open(call.caller_id, Want(size, span.hint, token))
         reading = replace(reading, viewer=replace(reading.viewer, only_known_replies=only_known_replies))
         filling = Filling(self._hydration, self._facts, self._codec.decode, self._clock, reading, size)

@@ -14,7 +14,7 @@ from rookery_server.domain.tokens import ConsistencyToken, PageCursor
 from rookery_server.services.batches import checked_id, checked_page_size
 from rookery_server.services.calls import Call
 from rookery_server.services.codec import TweetCodec
-from rookery_server.services.facts import FactFinder, Found
+from rookery_server.services.facts import FactFinder, FactsFound
 from rookery_server.services.pages import PageInfo, PageSource, TimelinePage
 from rookery_server.services.sight import Sight
 from rookery_server.services.tokens import named_users
@@ -48,7 +48,7 @@ class _Profile:
             self._consider(row, tweet, found)
         return len(rows)
 
-    def _consider(self, row: TweetRow, tweet: Tweet | None, found: Found) -> None:
+    def _consider(self, row: TweetRow, tweet: Tweet | None, found: FactsFound) -> None:
         self.last_id = row.tweet_id
         reason = hidden_anywhere(self._viewer, tweet, found.facts)
         self.hidden += reason not in (None, Hidden.DELETED)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import RookeryError
 from rookery_server.domain.limits import DEGRADED_AFTER_MS
-from rookery_server.services.lately import Lately
+from rookery_server.services.recent_readers import RecentReaders
 from rookery_server.services.verify import HomeVerifier
 from rookery_server.services.witness import Witness
 
@@ -28,13 +28,13 @@ class BackgroundVerifier:
     def __init__(
         self,
         verifier: HomeVerifier,
-        lately: Lately,
+        recent: RecentReaders,
         clock: Clock,
         witness: Witness,
         every_s: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ):
-        self._verifier, self._lately, self._clock, self._witness = verifier, lately, clock, witness
+        self._verifier, self._recent, self._clock, self._witness = verifier, recent, clock, witness
         self._every_s, self._sleep = every_s, sleep
 
     async def run(self) -> None:
@@ -45,7 +45,7 @@ class BackgroundVerifier:
 
     async def step(self) -> None:
         """One home, if one was read."""
-        user_id = self._lately.draw()
+        user_id = self._recent.draw()
         if user_id is None:
             return
         try:

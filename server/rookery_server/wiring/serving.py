@@ -33,12 +33,12 @@ from rookery_server.services.graph import Graph
 from rookery_server.services.home import HomeTimelines
 from rookery_server.services.hydrate import Hydration
 from rookery_server.services.inspection import HomeInspection
-from rookery_server.services.lately import Lately
 from rookery_server.services.leasing import WorkerIdKeeper
 from rookery_server.services.live import DEFAULT_SETTINGS as LIVE_DEFAULTS
 from rookery_server.services.live import LiveSettings, LiveTimelines
 from rookery_server.services.moderation import Moderation
 from rookery_server.services.quotas import LIMITS, LocalQuotas, Quota, Quotas
+from rookery_server.services.recent_readers import RecentReaders
 from rookery_server.services.sight import Sight
 from rookery_server.services.skeleton import Skeletons
 from rookery_server.services.tiers import AS_SHIPPED, TierDirectory
@@ -115,7 +115,7 @@ class ServerProcess:
             clock, self._worker_id, self._gate, guard, refused=lambda reason: metrics.ids_refused(reason).inc()
         )
         self._claims = ClaimTracker(cache, store.shards, clock)
-        self._tiers, self._lately = TierDirectory(store, clock, choices.crossing), Lately()
+        self._tiers, self._recent = TierDirectory(store, clock, choices.crossing), RecentReaders()
         self._writes = StartedWrites(clock, self._minter.mint)
         self._health = Health([service.full_name for service in SERVICES])
         chance = random.SystemRandom()
@@ -139,12 +139,12 @@ class ServerProcess:
         changes = AccountChanges(store, cache, clock, mint, writes, seen)
         sight = Sight(store, cache, clock, accounts, self._tiers)
         skeletons = Skeletons(store, cache, clock, mint, self._claims, self._tiers, seen)
-        home = HomeTimelines(skeletons, clock, codec, hydration, sight.facts, seen, self._lately)
+        home = HomeTimelines(skeletons, clock, codec, hydration, sight.facts, seen, self._recent)
         shards = [leases.shard_name(shard) for shard in range(store.shards)]
         audience, truth = Audience(store, clock, self._choices.thresholds), HomeTruth(store, clock, codec)
         verifier = HomeVerifier(skeletons, self._claims, truth, clock, codec, hydration, sight.facts)
         explainer = HomeExplainer(store, cache, clock, skeletons, self._claims, truth, audience)
-        self._verifier = BackgroundVerifier(verifier, self._lately, clock, seen, self._choices.verify_every_s)
+        self._verifier = BackgroundVerifier(verifier, self._recent, clock, seen, self._choices.verify_every_s)
         return UseCases(
             users=Users(store, clock, mint, users, accounts, changes, quotas, writes, seen),
             tweets=Tweets(store, cache, clock, mint, codec, hydration, sight, quotas, writes, seen),

@@ -12,7 +12,7 @@ import pytest
 from rookery_server.domain.errors import NotFound, PermissionDenied, StoreUnavailable
 from rookery_server.domain.models import Reference, Relations, Reply, Tweet, User, UserState
 from rookery_server.domain.rules import Facts, Viewer
-from rookery_server.services.facts import FactFinder, Found
+from rookery_server.services.facts import FactFinder, FactsFound
 from rookery_server.services.tokens import user_token
 from rookery_server.store.interface import Store
 from tests.unit.services.people import become, pair
@@ -41,7 +41,7 @@ async def test_removal_R16_a_page_of_ordinary_accounts_reads_nothing_of_the_stor
     await _finder(world).gather(viewer, tweets)
     world.store.calls.clear()
     world.clock.advance(2_000)
-    assert await _finder(world).gather(viewer, tweets) == Found(Facts(blocking=frozenset({carol})))
+    assert await _finder(world).gather(viewer, tweets) == FactsFound(Facts(blocking=frozenset({carol})))
     assert not world.store.calls
 
 
@@ -52,7 +52,7 @@ async def test_removal_R16_followees_are_asked_for_where_it_matters(world: World
     await become(world, dave, state=UserState.SUSPENDED)
     tweets = [_tweet(bob, reply_to=carol), _tweet(dave)]
     found = await _finder(world).gather(Viewer(alice), tweets)
-    assert found == Found(Facts(frozenset({dave}), frozenset({bob}), frozenset(), frozenset({bob})))
+    assert found == FactsFound(Facts(frozenset({dave}), frozenset({bob}), frozenset(), frozenset({bob})))
     await world.follow(alice, carol)
     choosy = await _finder(world).gather(Viewer(alice, only_known_replies=True), tweets)
     assert choosy.facts.followed == {bob, carol}
@@ -69,7 +69,7 @@ async def test_removal_R16_blockers_too_many_to_carry_are_asked_for(world: World
     await world.graph.block(world.call(bob), alice)
     viewer = Viewer(alice, Relations(1, blocked_by=None))
     found = await _finder(world).gather(viewer, [_tweet(bob), _tweet(carol)])
-    assert found == Found(Facts(blocking=frozenset({bob})))
+    assert found == FactsFound(Facts(blocking=frozenset({bob})))
 
 
 async def test_removal_R17_what_could_not_be_read_is_named(world: World) -> None:

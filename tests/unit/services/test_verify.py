@@ -19,7 +19,7 @@ from rookery_server.services.explain import HomeExplainer, Verdict
 from rookery_server.services.facts import FactFinder
 from rookery_server.services.hydrate import Hydration
 from rookery_server.services.inspection import HomeInspection
-from rookery_server.services.lately import Lately
+from rookery_server.services.recent_readers import RecentReaders
 from rookery_server.services.truth import HomeTruth
 from rookery_server.services.verifier import APART_S, BackgroundVerifier
 from rookery_server.services.verify import DIFFERENCES_SHOWN, DifferenceKind, HomeVerifier
@@ -178,49 +178,49 @@ class Seen(type(SILENT)):  # type: ignore[misc]
 
 
 async def test_build_B22_homes_lately_read_are_verified_in_the_background(inspected: Inspected) -> None:
-    world, seen, lately = inspected.world, Seen(), Lately(random.Random(1))
-    background = BackgroundVerifier(inspected.verifier, lately, world.clock, seen, 10.0)
+    world, seen, recent = inspected.world, Seen(), RecentReaders(random.Random(1))
+    background = BackgroundVerifier(inspected.verifier, recent, world.clock, seen, 10.0)
     await background.step()
     assert seen.outcomes == []
     alice, bob = await pair(world)
     posts = await posts_of(world, bob, 5)
-    lately.note(alice)
+    recent.note(alice)
     await background.step()
     assert seen.outcomes == ["absent"]
     await world.page(alice)
-    lately.note(alice)
+    recent.note(alice)
     await background.step()
     assert (seen.outcomes, seen.kinds) == (["absent", "equal"], [])
     world.cache.homes[alice].remove(posts[2])
     inspected.between = world.work
-    lately.note(alice)
+    recent.note(alice)
     await background.step()
     assert (seen.outcomes[2:], seen.kinds, inspected.waits) == (["differs"], ["missing"], [APART_S])
     world.store.down = True
-    lately.note(alice)
+    recent.note(alice)
     await background.step()
     assert seen.outcomes[3:] == ["failed"]
 
 
 async def test_a_bug_of_the_verifier_does_not_end_the_server(inspected: Inspected) -> None:
-    world, seen, lately = inspected.world, Seen(), Lately(random.Random(1))
+    world, seen, recent = inspected.world, Seen(), RecentReaders(random.Random(1))
 
     class Broken:
         async def verify(self, *_: object) -> None:
             raise ZeroDivisionError
 
-    lately.note(1)
-    await BackgroundVerifier(cast(HomeVerifier, Broken()), lately, world.clock, seen, 10.0).step()
+    recent.note(1)
+    await BackgroundVerifier(cast(HomeVerifier, Broken()), recent, world.clock, seen, 10.0).step()
     assert seen.outcomes == ["failed"]
 
 
 def test_the_sample_of_readers_is_bounded() -> None:
-    lately = Lately(random.Random(3), size=10)
+    recent = RecentReaders(random.Random(3), size=10)
     for user in range(1000):
-        lately.note(user)
-    drawn = {lately.draw() for _ in range(10)}
+        recent.note(user)
+    drawn = {recent.draw() for _ in range(10)}
     assert len(drawn) == 10
-    assert lately.draw() is None
+    assert recent.draw() is None
     assert max(user or 0 for user in drawn) > 500
 
 

@@ -15,7 +15,7 @@ class Dice(Protocol):
     def randrange(self, stop: int, /) -> int: ...
 
 
-class Lately:
+class RecentReaders:
     """Whoever is noted takes a place by chance when all are taken, so what is read more often is drawn more often."""
 
     def __init__(self, dice: Dice | None = None, size: int = SAMPLE):
