@@ -99,18 +99,22 @@ async def _show_sample(out: Console, stack: Stack, target: str) -> None:
     out.print(f"\nThe home page of [bold]@{who.username}[/]:\n", highlight=False)
     render.tweets(out, page.tweets, render.names_of(page.users))
     render.page_info(out, page.info)
-    _suggest(out, who.username, target)
+    _suggest(out, who.username, target, stack.spec.name)
 
 
-def _suggest(out: Console, who: str, target: str) -> None:
+def _suggest(out: Console, who: str, target: str, stack: str) -> None:
+    named = "" if stack == "default" else f" --name {stack}"
     at = "" if target.endswith(f":{PORTS[0][0]}") else f" --target {target}"
     rookery = f".venv/bin/rookery{at}"
     out.print("\nTry, in another terminal:", highlight=False)
     for command in (
         f'{rookery} --as @{who} tweet post "Hello, rookery"',
         f"{rookery} --as @{who} timeline home",
+        f"{rookery} --as @{who} timeline stream",
         f"{rookery} follow following {who}",
         f"{rookery} admin watermarks",
+        f"{rookery} admin timeline verify {who}",
+        f"{rookery} admin drill{named}",
         f"{rookery} --help",
     ):
         out.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
