@@ -51,6 +51,10 @@ KNOWN_USERS_KEPT = 100_000
 # --- streams (configurable) -----------------------------------------------------------------------------------
 STREAM_MAX_AGE_S = 3600.0
 """Then the client resumes, perhaps on another server: so load spreads again after a restart."""
+STREAM_AGE_LEAST = 0.8
+"""Of that age: streams that were all opened after a restart must not all end, and read a page, at once."""
+STREAM_RETRY_S = 2.0
+"""Within this time the streams of a server that drains come back elsewhere, each at a moment of its own."""
 STREAM_HEARTBEAT_S = 15.0
 """Below the half minute after which proxies drop what is silent."""
 STREAM_POLL_S = 1.0

@@ -87,7 +87,7 @@ class RpcServer:
         streams: StreamTimes = DEFAULT_TIMES,
     ):
         self._trusting = identify.trusting
-        self._streams = OpenStreams(streams)
+        self._streams = OpenStreams(streams, chance)
         on = Surroundings(metrics, identify, clock, chance, self._streams)
         # No call is older than a stream may grow: an old connection is cut only if it lingers beyond that.
         grace = ("grpc.max_connection_age_grace_ms", round((streams.max_age_s + limits.MAX_DEADLINE_S) * 1000))

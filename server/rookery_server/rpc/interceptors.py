@@ -110,7 +110,7 @@ def _keep_deadline(method: Method, next_: Step, on: Surroundings) -> Step:
     expired = on.metrics.deadline_refused("expired")
 
     async def keep_deadline(call: Incoming) -> bytes:
-        most = on.streams.times.max_age_s if method.streams else limits.MAX_DEADLINE_S
+        most = on.streams.age_s() if method.streams else limits.MAX_DEADLINE_S
         if call.asked_s is None:
             left = most if method.streams else default
             if not method.streams:

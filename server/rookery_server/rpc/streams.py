@@ -7,6 +7,7 @@ restart; when the server drains; when its caller takes nothing.  All three are e
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ StreamServicer = Callable[[Message, Call], AsyncGenerator[Message | bytes, None]
 
 @dataclass(frozen=True, slots=True)
 class StreamTimes:
-    """In seconds.  `slow_s`: how long one message may wait to be taken."""
+    """In seconds.  `max_age_s`: the oldest a stream gets; each ends up to a fifth earlier.  `slow_s`: how long one
+    message may wait to be taken."""
 
     max_age_s: float = limits.STREAM_MAX_AGE_S
     slow_s: float = limits.STREAM_SLOW_S
@@ -37,10 +39,14 @@ DEFAULT_TIMES = StreamTimes()
 class OpenStreams:
     """All streams of a server, so that they can be ended together."""
 
-    def __init__(self, times: StreamTimes):
-        self.times = times
+    def __init__(self, times: StreamTimes, chance: random.Random):
+        self.times, self._chance = times, chance
         self._ends: set[asyncio.Timeout] = set()
         self._draining = False
+
+    def age_s(self) -> float:
+        """How old a stream that begins now may grow: those that began together do not end together."""
+        return self.times.max_age_s * self._chance.uniform(limits.STREAM_AGE_LEAST, 1.0)
 
     def drain(self) -> None:
         """Ends all of them, and every one that is opened from now on."""
@@ -53,7 +59,7 @@ class OpenStreams:
 
         async def run(call: Incoming) -> bytes:
             if self._draining:
-                raise _moved()
+                raise self._moved()
             request, out = call.request, call.out
             assert request is not None and out is not None, "the steps before make them"  # noqa: S101, PT018
             down = passed_down(call, call.deadline)
@@ -83,8 +89,9 @@ class OpenStreams:
     def _why_ended(self, call: Incoming, clock: Clock) -> RookeryError:
         if call.asked_s is not None and not self._draining and clock.monotonic() >= call.started + call.asked_s:
             return DeadlineExceeded("the time given to the stream is over")
-        return _moved()
+        return self._moved()
 
-
-def _moved() -> Unavailable:
-    return Unavailable("this stream ends here: resume it")
+    def _moved(self) -> Unavailable:
+        """All streams of a server that drains end in one instant; the next server is not to see them all in one."""
+        retry_after_s = self._chance.uniform(0.0, limits.STREAM_RETRY_S)
+        return Unavailable("this stream ends here: resume it", retry_after_s=retry_after_s)

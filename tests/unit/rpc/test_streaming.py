@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator
 
 import grpc
@@ -13,7 +14,9 @@ from google.protobuf.message import Message
 from rookery import errors as client_errors
 from rookery.v1 import timelines_pb2, timelines_pb2_grpc
 from rookery_server.domain.errors import StoreUnavailable
+from rookery_server.domain.limits import STREAM_RETRY_S
 from rookery_server.rpc.app import OPTIONS
+from rookery_server.rpc.streams import OpenStreams, StreamTimes
 from rookery_server.services.calls import Call
 from tests.unit.rpc.conftest import TIMES, Served
 
@@ -113,6 +116,19 @@ async def test_a_stream_without_deadline_lives_as_long_as_a_stream_may(served: S
     assert error.message == "this stream ends here: resume it"
     without = served.metrics.registry.get_sample_value("rookery_rpc_without_deadline_total", {"grpc_method": NAME})
     assert without == 0
+
+
+async def test_live_S12_streams_that_began_together_neither_end_nor_come_back_together(served: Served) -> None:
+    streams = OpenStreams(StreamTimes(max_age_s=3600), random.Random(1))
+    ages = [streams.age_s() for _ in range(1000)]
+    assert min(ages) >= 2880
+    assert max(ages) <= 3600
+    assert max(ages) - min(ages) > 600
+    served.servicer.streams[NAME] = _endless
+    ended = await asyncio.gather(*(_all(_open(served)) for _ in range(8)))
+    waits = {error.retry_after_s for _, error in ended if error is not None and error.retry_after_s is not None}
+    assert len(waits) == 8
+    assert all(0 <= wait <= STREAM_RETRY_S for wait in waits)
 
 
 async def test_the_callers_own_deadline_ends_it_as_such(served: Served) -> None:
