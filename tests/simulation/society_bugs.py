@@ -76,8 +76,10 @@ def blocks_stub_the_blocker_alone(stack: ExitStack) -> None:
 
 
 def requests_outlive_blocks(stack: ExitStack) -> None:
-    """A block takes no request back (edge E13)."""
+    """A block takes no request back, nor does whoever applies it (edge E13)."""
     block = Blocks.block
+
+    async def unseen(self: RelationApplier, block: Block) -> None: ...
 
     async def without(self: Blocks, call: Call, blocked_id: int) -> EdgeChanged:
         async def nothing(requests: FollowRequests, target_id: int, requester_id: int) -> bool:
@@ -87,6 +89,7 @@ def requests_outlive_blocks(stack: ExitStack) -> None:
             return await block(self, call, blocked_id)
 
     stack.enter_context(patch.object(Blocks, "block", without))
+    stack.enter_context(patch.object(RelationApplier, "_end_requests", unseen))
 
 
 class _With:
