@@ -50,6 +50,15 @@ class Crossing:
     directory_max_age_s: float = 60.0
     """What was read longer ago is not believed."""
 
+    def in_time(self, row: AuthorTier, known_ms: int) -> bool:
+        """Whether a row that nobody knew of before `known_ms` gives the notice that its change needs."""
+        needed_s = self.relations_life_s if row.pull else self.rebuild_after_s
+        return row.switch_ms - known_ms >= needed_s * 1000
+
+    def announced(self, author_id: int, pull: bool, now_ms: int) -> AuthorTier:
+        """The row of a change that is announced now."""
+        return AuthorTier(author_id, pull, now_ms + round((self.announce_s if pull else self.merge_s) * 1000))
+
     def problems(self) -> list[str]:
         """What would lose tweets; empty = sound."""
         found = []

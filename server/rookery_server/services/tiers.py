@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import StoreUnavailable
@@ -20,11 +20,15 @@ AS_SHIPPED = Crossing()
 
 
 class TierDirectory:
-    """Every row of `author_tiers` as of the last read that succeeded; its age counts from before that read."""
+    """Every row of `author_tiers` as of the last read that succeeded; its age counts from before that read.  Rows that
+    show late are announced anew."""
 
     def __init__(self, store: TierStore, clock: Clock, crossing: Crossing = AS_SHIPPED) -> None:
         self._store, self._clock, self._crossing = store, clock, crossing
         self._rows: Mapping[int, AuthorTier] = {}
+        self._stored: Mapping[int, AuthorTier] = {}
+        self._late: Mapping[AuthorTier, AuthorTier] = {}
+        """A row that showed late → what it counts as here."""
         self._read_at: float | None = None
 
     def rows(self) -> Mapping[int, AuthorTier]:
@@ -49,13 +53,37 @@ class TierDirectory:
 
     async def refresh(self) -> None:
         """Reads all rows; a store that does not answer leaves what is known, which grows older."""
-        started = self._clock.monotonic()
+        started, now_ms = self._clock.monotonic(), self._clock.now_ms()
         try:
             rows = await self._store.tiers()
         except StoreUnavailable as error:
             log.info("the tiers of authors were not read: %s", error)
             return
-        self._rows, self._read_at = {row.author_id: row for row in rows}, started
+        self._take(rows, now_ms)
+        self._read_at = started
+        for row, anew in self._late.items():
+            await self._announce(row, anew)
+
+    def _take(self, rows: Iterable[AuthorTier], now_ms: int) -> None:
+        """A change that shows later than its notice allows, and was not there when this process read before, is not
+        what anybody prepared for: here it counts as announced now, until the row says so itself (T10)."""
+        stored, known = {row.author_id: row for row in rows}, self._stored
+        late = {row: self._late[row] for row in stored.values() if row in self._late}
+        if self._read_at is not None:
+            for author_id, row in stored.items():
+                before = known.get(author_id)
+                turned = row.pull != (before is not None and before.pull)
+                if turned and not self._crossing.in_time(row, now_ms):
+                    late[row] = self._crossing.announced(author_id, row.pull, now_ms)
+        self._stored, self._late = stored, late
+        self._rows = {author_id: late.get(row, row) for author_id, row in stored.items()}
+
+    async def _announce(self, row: AuthorTier, anew: AuthorTier) -> None:
+        try:
+            stands = await self._store.set_tier(row, anew)
+        except StoreUnavailable:
+            return  # the next refresh tries again
+        log.warning("the tier of author %d showed late: it changes at %d ms", row.author_id, stands.switch_ms)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Reads for ever."""

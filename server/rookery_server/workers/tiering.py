@@ -45,8 +45,7 @@ class Tiering:
         pull = tier_for(followers, current, self._thresholds) is Tier.PULL
         if pull == is_pull:
             return None
-        wait_s = self._crossing.announce_s if pull else self._crossing.merge_s
-        return AuthorTier(author_id, pull, self._clock.now_ms() + round(wait_s * 1000))
+        return self._crossing.announced(author_id, pull, self._clock.now_ms())
 
     def _announced(self, row: AuthorTier, followers: int) -> None:
         tier = Tier.PULL if row.pull else Tier.PUSH

@@ -195,6 +195,12 @@ class SimpleStore(SimpleRelations):
         await self._begin("tiers")
         return tuple(self.author_tiers.values())
 
+    async def set_tier(self, expected: AuthorTier | None, tier: AuthorTier) -> AuthorTier:
+        await self._begin("set_tier")
+        if self.author_tiers.get(tier.author_id) == expected:
+            self.author_tiers[tier.author_id] = tier
+        return self.author_tiers[tier.author_id]
+
     # --- outbox, leases ---------------------------------------------------------------------------------------
 
     async def append(self, event: Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,8 @@ from rookery_server.domain.errors import StoreUnavailable
 from rookery_server.domain.fanout import AuthorTier, Crossing
 from rookery_server.domain.limits import AUTHOR_KEPT, COPY_LIFE_S, FILL_MAX_AGE_S, WATERMARK_LAG_MS
 from rookery_server.services.pages import PageSource
+from rookery_server.services.tiers import TierDirectory
+from rookery_server.store.interface import Store
 from tests.unit.services.people import pair, posts_of
 from tests.unit.services.world import World
 
@@ -92,6 +95,7 @@ async def test_tier_T5_a_list_from_before_is_built_anew_before_merging_ends(worl
     unseen = await world.post(bob)
     await world.work()
     world.store.author_tiers[bob] = AuthorTier(bob, False, world.clock.now_ms() + 8 * 24 * HOUR_MS)
+    await world.tiers.refresh()
     world.clock.advance(8 * 24 * HOUR_MS + 1)
     await world.work()
     await world.tiers.refresh()
@@ -204,3 +208,64 @@ async def test_the_directory_keeps_what_it_knows_until_it_is_too_old(world: Worl
     world.clock.advance(1)
     with pytest.raises(StoreUnavailable):
         world.tiers.rows()
+
+
+@pytest.mark.parametrize("pull", [True, False])
+async def test_tier_T10_a_change_that_shows_late_is_announced_anew(world: World, pull: bool) -> None:
+    """Its write was carried out hours later than it was begun, while everybody read and served."""
+    alice, bob = await pair(world)
+    if not pull:
+        world.store.author_tiers[bob] = AuthorTier(bob, True, world.clock.now_ms() - HOUR_MS)
+    await world.tiers.refresh()
+    await world.page(alice)
+    now_ms, other = world.clock.now_ms(), TierDirectory(cast(Store, world.store), world.clock)
+    world.store.author_tiers[bob] = AuthorTier(bob, pull, now_ms - 1)
+    await world.tiers.refresh()
+    row = world.tiers.row(bob)
+    assert row is not None
+    assert row == Crossing().announced(bob, pull, now_ms)
+    assert row.delivers(now_ms + HOUR_MS), "nobody's relations name the author yet"
+    assert world.tiers.merged() == {bob}
+    assert world.store.author_tiers[bob] == row, "all others are told"
+    await other.refresh()
+    await world.tiers.refresh()
+    assert other.row(bob) == world.tiers.row(bob) == row, "and the notice counts from now, once"
+
+
+async def test_tier_T10_what_could_not_be_written_counts_all_the_same(world: World) -> None:
+    _, bob = await pair(world)
+    await world.tiers.refresh()
+    seen_ms = world.clock.now_ms()
+    world.store.author_tiers[bob] = late = AuthorTier(bob, True, seen_ms - 1)
+
+    async def away(expected: AuthorTier | None, tier: AuthorTier) -> AuthorTier:
+        raise StoreUnavailable
+
+    writable, world.store.set_tier = world.store.set_tier, away  # type: ignore[method-assign]
+    anew = Crossing().announced(bob, True, seen_ms)
+    for _ in range(3):
+        await world.tiers.refresh()
+        assert world.tiers.row(bob) == anew
+        world.clock.advance(5_000)
+    assert world.store.author_tiers[bob] == late
+    world.store.set_tier = writable  # type: ignore[method-assign]
+    await world.tiers.refresh()
+    assert world.store.author_tiers[bob] == anew
+
+
+async def test_tier_T10_what_a_process_finds_when_it_begins_is_as_it_says(world: World) -> None:
+    alice, bob = await pair(world)
+    rows = [AuthorTier(alice, False, 1), AuthorTier(bob, True, 1)]
+    world.store.author_tiers.update({row.author_id: row for row in rows})
+    await world.tiers.refresh()
+    await world.tiers.refresh()
+    assert [world.tiers.row(row.author_id) for row in rows] == rows
+    assert list(world.store.author_tiers.values()) == rows
+
+
+def test_tier_T10_an_announcement_in_time_is_seen_to_be() -> None:
+    crossing, now_ms = Crossing(), 10**12
+    for pull in (True, False):
+        row = crossing.announced(7, pull, now_ms)
+        seen_ms = now_ms + round(crossing.directory_max_age_s * 1000)
+        assert crossing.in_time(row, seen_ms), "by whoever read as late as is believed"
