@@ -239,8 +239,8 @@ class Streams(_Section):
     slow_s: Seconds = limits.STREAM_SLOW_S
     """Whoever does not take a message for so long is told to come back with its token."""
     max_age_s: Seconds = limits.STREAM_MAX_AGE_S
-    """At this age at the latest, a fifth of it earlier at the earliest, a stream ends and the client resumes, perhaps on
-    another server: so load spreads again after a restart."""
+    """At this age at the latest, a fifth of it earlier at the earliest, a stream ends and the client resumes, perhaps
+    on another server: so load spreads again after a restart."""
 
     def problems(self, name: str) -> Iterator[str]:
         if self.max_age_s <= self.heartbeat_s:

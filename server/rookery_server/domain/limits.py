@@ -97,8 +97,8 @@ EDGE_CERTAIN_AFTER_S = 2 * 86400
 """An edge older than this has its mirror and its event applied, however late its batch came: the last audit of a window
 is a day after it closed."""
 BLOCKERS_CARRIED = 1_000
-"""Who blocks a viewer is part of the viewer's relations up to so many (8 KB read with every page); whoever is blocked by
-more has the store asked for the accounts of each page."""
+"""Who blocks a viewer is part of the viewer's relations up to so many (8 KB read with every page); whoever is blocked
+by more has the store asked for the accounts of each page."""
 FOLLOWER_PAGE = 5_000
 """Rows of one fan-out page: what one read of narrow rows returns in a few milliseconds."""
 DELIVERIES_A_TURN = 500

@@ -74,7 +74,7 @@ class Audience:
         return parts | await self._tweet_parts(user_id)
 
     async def _some_followers(self, user_id: int) -> tuple[int, ...]:
-        """Parts go by a hash of the follower and are far fewer: whoever has so many has some of each part among them."""
+        """Parts go by a hash of the follower and are far fewer: whoever has many has some of each part among them."""
         seen: tuple[int, ...] = ()
         after: int | None = 0
         while after is not None and len(seen) < FOLLOWER_PAGE:
