@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 
+import rookery
 from rookery_server.cli.app import app
 from rookery_server.config import environment_names
 from rookery_server.metrics_catalogue import CATALOGUE
@@ -110,6 +112,16 @@ def test_every_metric_and_setting_exists(page: Path) -> None:
     assert {name for name in told if name not in settings and not name.endswith("__")} <= {
         "ROOKERY_TEST_CASSANDRA", "ROOKERY_TEST_VALKEY", "ROOKERY_",
     }  # fmt: skip
+
+
+def test_the_client_can_do_what_the_first_page_shows() -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", _read(ROOT / "README.md"), re.DOTALL)
+    tree = ast.parse(program)
+    called = {(node.value.id, node.attr) for node in ast.walk(tree)
+              if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}  # fmt: skip
+    methods = {name for whose, name in called if whose in ("client", "me")}
+    assert methods
+    assert {name for name in methods if not hasattr(rookery.Client, name)} == set()
 
 
 def test_every_protocol_and_decision_is_listed() -> None:
