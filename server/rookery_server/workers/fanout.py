@@ -17,6 +17,9 @@ from rookery_server.store.interface import FollowersPage, GraphStore
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.turns import Turns
 
+OTHERS_S = 1.0
+"""Others begin if the last one did so within this: a second without one is a calm second."""
+
 
 class Stopped(Exception):
     """The shard is being given back: the page in hand is done, the event stays open."""
@@ -57,6 +60,9 @@ class FanOut:
         self._graph, self._cache, self._clock, self._tiers, self._turns = graph, cache, clock, tiers, turns
         self._page, self._a_turn = settings.follower_page, settings.deliveries_a_turn
         self._broad_from = settings.thresholds.broad_from
+        self._rest = settings.further_rest
+        self._begun: tuple[int, float] = (0, float("-inf"))
+        """The event that began last, and when."""
         self._page_seconds = metrics.fanout_page()
         self._counters = {
             outcome: metrics.fanout_deliveries(outcome) for outcome in ("pushed", "inserted", "duplicate", "inactive")
@@ -68,6 +74,8 @@ class FanOut:
         """The tier it was delivered by, and the nodes that did not ack everything.  Raises Stopped and whatever the
         store raises; then the event is to be applied again."""
         row = self._tiers.row(event.subject)
+        if not in_place:
+            self._begun = event.id, self._clock.monotonic()
         async with self._turns.turn(first=not in_place):
             behind = (await self._cache.place_author(event.subject, event.target, links)).behind
         if row is not None and not row.delivers(ids.time_ms(event.target)):
@@ -88,7 +96,10 @@ class FanOut:
                     reading = self._read(event.subject, after)
                 for at in range(0, len(page.follower_ids), self._a_turn):
                     some, first = page.follower_ids[at : at + self._a_turn], not in_place and followers == 0
+                    began = self._clock.monotonic()
                     delivered = await self._deliver(event.target, some, links, in_place, first)
+                    if not first:
+                        await self._rest_beside_others(event, self._clock.monotonic() - began)
                     behind, followers = behind | delivered.behind, followers + len(some)
                 if after is None:
                     return followers, behind
@@ -96,6 +107,13 @@ class FanOut:
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+    async def _rest_beside_others(self, event: Event, took_s: float) -> None:
+        """Leaves the other half of the machine to those that begin: what a large fan-out pushes keeps worker, cache
+        and store busy, and no order of turns gives a small one the processor it waits for."""
+        last, at = self._begun
+        if last != event.id and self._clock.monotonic() - at < OTHERS_S:
+            await asyncio.sleep(took_s * self._rest)
 
     def _read(self, followee_id: int, after: int | None) -> asyncio.Task[FollowersPage]:
         return asyncio.create_task(self._read_page(followee_id, after))

@@ -11,6 +11,8 @@ import pytest
 from rookery_server.domain import ids
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.fanout import AuthorTier, Crossing, Thresholds
+from rookery_server.metrics import Metrics
+from rookery_server.workers.fanout import FanOut, Stop
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.turns import Turns
 from tests.unit.workers.world import World, spin, value
@@ -290,3 +292,52 @@ async def test_delivery_D20_tiers_are_known_before_the_first_post_is_applied() -
     await spin()
     assert world.cache.home(1) == []
     await world.close()
+
+
+class Ticking:
+    """A clock on which everything takes a hundredth of a second."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        self._now += 0.01
+        return self._now
+
+    def now_ms(self) -> int:
+        return int(self._now * 1000)
+
+
+class NobodyIsPull:
+    def row(self, author_id: int) -> AuthorTier | None:
+        return None
+
+
+async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, rests, small = World(), list[float](), AUTHOR + 1
+    settings = WorkerSettings(follower_page=4, deliveries_a_turn=2, further_rest=3.0)
+    turns = Turns(AT_ONCE, FURTHER)
+    fanout = FanOut(world.truth, world.cache, Ticking(), NobodyIsPull(), turns, settings, Metrics())
+    for follower in range(100, 108):
+        world.follow(follower, AUTHOR, small)
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        if seconds:  # the memory world sleeps for nothing now and then
+            rests.append(seconds)
+        await sleep(0)
+
+    async def run(author: int) -> None:
+        world.post(author)
+        event = world.truth.log[-1].event
+        assert event is not None
+        await fanout.run(event, {}, in_place=False, stop=Stop())
+
+    monkeypatch.setattr("rookery_server.workers.fanout.asyncio.sleep", noted)
+    await run(AUTHOR)
+    assert rests == [], "nobody else began"
+    await asyncio.gather(run(AUTHOR), run(small))
+    assert rests
+    assert min(rests) >= 3.0 * 0.01
