@@ -68,8 +68,8 @@ def follows_are_applied_under_blocks(stack: ExitStack) -> None:
 def blocks_stub_the_blocker_alone(stack: ExitStack) -> None:
     """The relations of the blocked stay as they were (edge E15)."""
 
-    async def answer(self: Blocks, block: Block, event_ms: int) -> EdgeChanged:
-        proven = await self._cache.stub_relations(block.blocker_id, block.version_us)
+    async def answer(self: Blocks, block: Block, event_ms: int, change: int | None = None) -> EdgeChanged:
+        proven = await self._cache.stub_relations(block.blocker_id, block.version_us, change)
         return EdgeChanged(proven, block_token(block.blocker_id, block.blocked_id, event_ms))
 
     stack.enter_context(patch.object(Blocks, "_answer", answer))
@@ -254,7 +254,7 @@ LATE_STREAMS = Climate({"own_fails": 0.8, "slow_pages": 0.4}, ("_stop_node",), {
 PLANS: dict[Bug, Plan] = {
     follows_do_not_look_again: Plan(QUARRELS, 20),
     blocks_cut_nothing: Plan(QUARRELS, 20),
-    follows_are_applied_under_blocks: Plan(LATE_FOLLOWS, 20),
+    follows_are_applied_under_blocks: Plan(LATE_FOLLOWS, 80),
     blocks_stub_the_blocker_alone: Plan(QUOTES, 20),
     requests_outlive_blocks: Plan(REQUESTS, 20),
     too_many_blockers_are_none: Plan(CROWDS, 20),
