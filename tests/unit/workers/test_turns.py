@@ -224,9 +224,9 @@ async def test_delivery_D20_a_pull_authors_post_goes_into_the_authors_lists_alon
 async def test_delivery_D20_announced_to_pull_what_was_posted_before_the_switch_is_delivered() -> None:
     world = stage_of(2)
     await world.start()
-    switch_ms = world.time.now_ms() + 10_000
+    switch_ms = world.time.now_ms() + 20_000
     world.truth.tier_rows[AUTHOR] = AuthorTier(AUTHOR, True, switch_ms)
-    await world.time.advance(9.9)
+    await world.time.advance(19.9)
     before = world.post(AUTHOR, row=False)
     await world.time.advance(0.2)
     after = world.post(AUTHOR)
