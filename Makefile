@@ -18,6 +18,13 @@ GENERATED := client/rookery/v1/common_pb2.py
 BASELINE := proto/baseline.binpb
 PROTO := $(wildcard proto/rookery/v1/*.proto)
 SOURCES := client server tests hatch_build.py
+# Tests that need no server run in two halves side by side; these are about equal.
+comma := ,
+space := $(subst ,, )
+LONG := services scenarios
+UNIT_ONE := $(subst $(space),$(comma),$(LONG:%=tests/unit/%))
+UNIT_OTHER := $(subst $(space),$(comma),$(filter-out %/__pycache__ $(LONG:%=tests/unit/%),$(wildcard tests/unit/*)) tests/architecture)
+SIMULATED := $(subst $(space),$(comma),$(filter-out %/test_society_bugs.py,$(wildcard tests/simulation/test_*.py)))
 
 # Histories of the simulation, each from its own seed: about two minutes of two cores; `make simulate SEEDS=10000`, forty
 # minutes, before a release.
@@ -54,14 +61,14 @@ types: $(GENERATED)  ## mypy, strict
 proto: lint-proto breaking  ## the contract: form, and nothing in it that breaks a caller
 
 unit: $(GENERATED)  ## unit and architecture tests: memory adapters, fake clock
-	$(PYTEST) tests/unit tests/architecture $(ARGS)
+	$(RUN) tests.support.side_by_side $(UNIT_ONE) $(UNIT_OTHER) -- $(ARGS)
 
 contracts: $(GENERATED)  ## the suites of `conformance`, memory adapters alone
 	$(PYTEST) tests/conformance -k memory $(ARGS)
 
 simulate: $(GENERATED)  ## SEEDS histories in virtual time, with faults, against an oracle; a failing seed replays exactly
 	$(RUN) tests.simulation.run --seeds $(SEEDS)
-	$(PYTEST) tests/simulation $(ARGS)
+	$(RUN) tests.support.side_by_side tests/simulation/test_society_bugs.py $(SIMULATED) -- $(ARGS)
 
 conformance: $(GENERATED)  ## one suite for each contract, against memory and the real engines
 	$(PYTEST) tests/conformance $(ARGS)

@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import pytest
+
 from rookery_server.cache import keys
 from rookery_server.cache.interface import Delivered, Link
 from rookery_server.cache.memory import MemoryCache, Node, bodies, lists, placing
@@ -31,9 +33,11 @@ from rookery_server.workers.log_reader import ShardLog
 from rookery_server.workers.recovery import Recovery
 from rookery_server.workers.relations import RelationApplier
 from tests.simulation import society_bugs
+from tests.simulation.history import simulate
 from tests.simulation.plans import Bug, Plan
 from tests.simulation.troubles import Climate
 from tests.support.faults import StoreFaults
+from tests.support.oracle import Wrong
 
 
 def w_past_what_is_not_applied(stack: ExitStack) -> None:
@@ -240,7 +244,7 @@ FAILOVERS = Climate({}, ("_fail_over", "_fail_over_at_once"), {"delete": 15}, re
 LAGGING_REPLICAS = Climate({"lagging_replica": 0.7}, (), {"follow": 10, "unfollow": 6})
 SKEWED_CLOCKS = Climate({}, (), {"delete": 20, "follow": 10, "unfollow": 10})
 
-PLANS: dict[Bug, Plan] = {
+DELIVERY_PLANS: dict[Bug, Plan] = {
     w_past_what_is_not_applied: Plan(SLOW_PUSHES, 10),
     unacked_pushes_are_forgotten: Plan(FULL_CACHE, 10),
     followers_before_the_author: Plan(SLOW_FAN_OUT, 20),
@@ -260,7 +264,7 @@ PLANS: dict[Bug, Plan] = {
     reads_of_one_replica: Plan(LAGGING_REPLICAS, 10),
     removals_are_not_later: Plan(SKEWED_CLOCKS, 20),
 }
-PLANS |= society_bugs.PLANS
+PLANS = DELIVERY_PLANS | society_bugs.PLANS
 BY_NAME = {bug.__name__: bug for bug in PLANS}
 
 
@@ -269,3 +273,14 @@ def planted(bug: Bug) -> Iterator[None]:
     with ExitStack() as stack:
         bug(stack)
         yield
+
+
+def assert_caught(bug: Bug, plan: Plan) -> None:
+    for seed in range(plan.seeds):
+        try:
+            with planted(bug):
+                simulate(seed, climate=plan.climate)
+        except Wrong:
+            simulate(seed, climate=plan.climate)  # without the bug nothing is wrong with this history
+            return
+    pytest.fail(f"not caught in {plan.seeds} histories")
