@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from rookery_server.cache.interface import Deliveries
@@ -49,10 +51,11 @@ class Applier:
         settings: WorkerSettings,
         metrics: Metrics,
         choice: random.Random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store, self._cache, self._fleet, self._clock, self._metrics = store, cache, fleet, clock, metrics
         turns = Turns(settings.pages_at_once, settings.further_pages_at_once)
-        self._fanout = FanOut(store, cache, clock, tiers, turns, settings, metrics)
+        self._fanout = FanOut(store, cache, clock, tiers, turns, settings, metrics, sleep)
         self._relations = RelationApplier(store, cache, fleet, clock)
         self._choice = choice
 

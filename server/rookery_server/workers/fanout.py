@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,8 +56,10 @@ class FanOut:
         turns: Turns,
         settings: WorkerSettings,
         metrics: Metrics,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._graph, self._cache, self._clock, self._tiers, self._turns = graph, cache, clock, tiers, turns
+        self._sleep = sleep
         self._page, self._a_turn = settings.follower_page, settings.deliveries_a_turn
         self._broad_from = settings.thresholds.broad_from
         self._rest = settings.further_rest
@@ -98,7 +100,7 @@ class FanOut:
                     some, first = page.follower_ids[at : at + self._a_turn], not in_place and followers == 0
                     began = self._clock.monotonic()
                     delivered = await self._deliver(event.target, some, links, in_place, first)
-                    if not first:
+                    if not first and not in_place:
                         await self._rest_beside_others(event, self._clock.monotonic() - began)
                     behind, followers = behind | delivered.behind, followers + len(some)
                 if after is None:
@@ -113,7 +115,7 @@ class FanOut:
         and store busy, and no order of turns gives a small one the processor it waits for."""
         last, at = self._begun
         if last != event.id and self._clock.monotonic() - at < OTHERS_S:
-            await asyncio.sleep(took_s * self._rest)
+            await self._sleep(took_s * self._rest)
 
     def _read(self, followee_id: int, after: int | None) -> asyncio.Task[FollowersPage]:
         return asyncio.create_task(self._read_page(followee_id, after))

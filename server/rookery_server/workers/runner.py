@@ -79,7 +79,7 @@ class Worker:
         self._fleet = Fleet(cache)
         choice = choice or random.Random()
         self._tiers = TierDirectory(store, clock, settings.crossing)
-        self._applier = Applier(store, cache, self._fleet, self._tiers, clock, settings, metrics, choice)
+        self._applier = Applier(store, cache, self._fleet, self._tiers, clock, settings, metrics, choice, sleep)
         tiering = Tiering(store, self._tiers, clock, settings, metrics)
         self._recounts = Recounts(store, clock, tiering, settings, metrics)
         self._leases = ShardLeases(

@@ -313,21 +313,18 @@ class NobodyIsPull:
         return None
 
 
-async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then() -> None:
     world, rests, small = World(), list[float](), AUTHOR + 1
     settings = WorkerSettings(follower_page=4, deliveries_a_turn=2, further_rest=3.0)
-    turns = Turns(AT_ONCE, FURTHER)
-    fanout = FanOut(world.truth, world.cache, Ticking(), NobodyIsPull(), turns, settings, Metrics())
-    for follower in range(100, 108):
-        world.follow(follower, AUTHOR, small)
-    sleep = asyncio.sleep
 
     async def noted(seconds: float) -> None:
-        if seconds:  # the memory world sleeps for nothing now and then
-            rests.append(seconds)
-        await sleep(0)
+        rests.append(seconds)
+        await asyncio.sleep(0)
+
+    turns = Turns(AT_ONCE, FURTHER)
+    fanout = FanOut(world.truth, world.cache, Ticking(), NobodyIsPull(), turns, settings, Metrics(), noted)
+    for follower in range(100, 108):
+        world.follow(follower, AUTHOR, small)
 
     async def run(author: int) -> None:
         world.post(author)
@@ -335,7 +332,6 @@ async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then
         assert event is not None
         await fanout.run(event, {}, in_place=False, stop=Stop())
 
-    monkeypatch.setattr("rookery_server.workers.fanout.asyncio.sleep", noted)
     await run(AUTHOR)
     assert rests == [], "nobody else began"
     await asyncio.gather(run(AUTHOR), run(small))
