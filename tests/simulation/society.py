@@ -90,6 +90,9 @@ class Society(People):
             changes += [oracle.follows[pair].begin(began, False), oracle.requests[pair].begin(began, False)]
         work = server.graph.block(server.call(one), other)
         answer = await self._ask(one, server, work, Operation(began), changes, "block", one, other)
+        if any(lift.ended >= began for lift in oracle.blocks[one, other].all(False)):
+            for change in (changes[1], changes[3]):  # a block that is lifted under way need not cut (delivery D17)
+                change.close(Operation(began))
         await self._look_after(self.dice.choice([one, other]), answer, *changes)
 
     async def unblock(self) -> None:

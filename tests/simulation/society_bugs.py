@@ -10,14 +10,10 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from rookery_server.cache import keys
-from rookery_server.cache.memory import MemoryCache, Node
-from rookery_server.cache.memory.relations import stored
-from rookery_server.cache.memory.values import StoredRelations
-from rookery_server.domain import limits, rules
+from rookery_server.domain import rules
 from rookery_server.domain.fanout import AuthorTier
 from rookery_server.domain.live_cursors import LiveCursor
-from rookery_server.domain.models import Block, Edge, Relations
+from rookery_server.domain.models import Block, Edge
 from rookery_server.services import accounts
 from rookery_server.services.account_changes import AccountChanges
 from rookery_server.services.blocks import Blocks
@@ -112,21 +108,6 @@ def too_many_blockers_are_none(stack: ExitStack) -> None:
         return frozenset() if viewer.relations.blocked_by is None else await blocking(self, viewer, others)
 
     stack.enter_context(patch.object(FactFinder, "_blocking", carried))
-
-
-def relations_are_stored_blindly(stack: ExitStack) -> None:
-    """Relations are stored whatever stands there by now (removal R2)."""
-
-    async def store(self: MemoryCache, user_id: int, seen: bytes | None, relations: Relations) -> bool:
-        def put(node: Node) -> bool:
-            old = stored(node, user_id)
-            value = StoredRelations(relations.version, old.stubbed if old else (), relations)
-            node.set(keys.relations(user_id), value, limits.RELATIONS_LIFE_S)
-            return True
-
-        return (await self._ask(user_id, "store_relations", put))[1]
-
-    stack.enter_context(patch.object(MemoryCache, "store_relations", store))
 
 
 def mutes_end_with_the_copy(stack: ExitStack) -> None:
@@ -240,7 +221,6 @@ QUARRELS = Climate({"slow": 0.2}, (), BLOCKING)
 LATE_FOLLOWS = Climate({"store_late": 0.6, "late_s": 20.0}, (), {"block": 20, "unblock": 3, "follow": 30})
 QUOTES = Climate({}, (), {"block": 15, "unblock": 15, "follow": 20, "look": 40})
 CROWDS = Climate({}, (), {"block": 25, "unblock": 10, "open_tweet": 40, "profile": 20}, sizes=("crowded",))
-SLOW_LOADS = Climate({"slow": 0.4, "slow_reads_s": 2.0}, (), {"block": 20, "unblock": 20, "open_tweet": 40})
 MUTES = Climate({}, (), {"mute": 25, "look": 40})
 REQUESTS = Climate({}, (), {"protect": 15, "follow": 30, "block": 20, "unblock": 10, "look_between": 30})
 STATES = {"suspend": 15, "unsuspend": 15, "leave": 8, "come_back": 8, "protect": 5, "look": 40, "open_tweet": 20}
@@ -258,7 +238,6 @@ PLANS: dict[Bug, Plan] = {
     blocks_stub_the_blocker_alone: Plan(QUOTES, 20),
     requests_outlive_blocks: Plan(REQUESTS, 20),
     too_many_blockers_are_none: Plan(CROWDS, 20),
-    relations_are_stored_blindly: Plan(SLOW_LOADS, 40),
     mutes_end_with_the_copy: Plan(MUTES, 20),
     changes_settle_without_waiting: Plan(CALM_STATES, 20),
     own_copies_live_long: Plan(CALM_STATES, 20),

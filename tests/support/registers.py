@@ -105,6 +105,10 @@ class Register(Generic[V]):
         """Whether it may ever have held `value`."""
         return any(one.value == value and one.may_have_shown() for one in self._changes)
 
+    def all(self, value: V) -> tuple[Change[V], ...]:
+        """Every change to that value that may have shown."""
+        return tuple(one for one in self._changes if one.value == value and one.may_have_shown())
+
     def all_ended(self, value: V, by: float) -> bool:
         """Whether nothing that would make it `value` is under way, or may be for all anybody knows."""
         return all(one.ended <= by for one in self._changes if one.value == value)
