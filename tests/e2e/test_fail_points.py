@@ -94,6 +94,13 @@ async def author_with_followers(witness: Witness, followers: int) -> int:
     return author
 
 
+def steps(killed_after: list[str]) -> list[str]:
+    """Without the looks at accounts, which are there or not by what is cached already."""
+    looks = {"read_profiles", "get_users", "store_profiles"}
+    assert looks & {*killed_after}
+    return [name for name in killed_after if name not in looks]
+
+
 async def test_a_server_killed_after_each_await_of_a_post(ground: Ground, witness: Witness) -> None:
     author, killed_after = await author_with_followers(witness, 2), []
     async with witness.watching():
@@ -104,7 +111,7 @@ async def test_a_server_killed_after_each_await_of_a_post(ground: Ground, witnes
                     break
                 killed_after.append(server.trace()[-1])
         await witness.shows(witness.posts[-1])
-    assert killed_after == ["get_users", "claim_request", "post", "post_own"]
+    assert steps(killed_after) == ["claim_request", "post", "post_own"]
     await witness.judge()
 
 
@@ -137,7 +144,7 @@ async def test_a_server_killed_after_each_await_of_a_delete(ground: Ground, witn
                 if server.alive:
                     break
                 killed_after.append(server.trace()[-1])
-    assert killed_after == ["get_tweets", "user_tweet", "delete", "mark_deleted"]
+    assert steps(killed_after) == ["get_tweets", "user_tweet", "delete", "mark_deleted"]
     await witness.judge()
 
 
