@@ -52,15 +52,6 @@ def blocks_cut_nothing(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Blocks, "_cut_edges", nothing))
 
 
-def follows_are_applied_under_blocks(stack: ExitStack) -> None:
-    """Whoever applies a FOLLOW does not look at blocks (edge E12)."""
-
-    async def none(self: RelationApplier, edge: Edge) -> None:
-        return
-
-    stack.enter_context(patch.object(RelationApplier, "_block_between", none))
-
-
 def blocks_stub_the_blocker_alone(stack: ExitStack) -> None:
     """The relations of the blocked stay as they were (edge E15)."""
 
@@ -218,7 +209,6 @@ def counts_are_deltas(stack: ExitStack) -> None:
 
 BLOCKING = {"block": 20, "unblock": 20, "follow": 20, "quarrel": 15, "look_between": 20}
 QUARRELS = Climate({"slow": 0.2}, (), BLOCKING)
-LATE_FOLLOWS = Climate({"store_late": 0.6, "late_s": 20.0}, (), {"block": 20, "unblock": 3, "follow": 30})
 QUOTES = Climate({}, (), {"block": 15, "unblock": 15, "follow": 20, "look": 40})
 CROWDS = Climate({}, (), {"block": 25, "unblock": 10, "open_tweet": 40, "profile": 20}, sizes=("crowded",))
 MUTES = Climate({}, (), {"mute": 25, "look": 40})
@@ -234,7 +224,6 @@ LATE_STREAMS = Climate({"own_fails": 0.8, "slow_pages": 0.4}, ("_stop_node",), {
 PLANS: dict[Bug, Plan] = {
     follows_do_not_look_again: Plan(QUARRELS, 20),
     blocks_cut_nothing: Plan(QUARRELS, 20),
-    follows_are_applied_under_blocks: Plan(LATE_FOLLOWS, 80),
     blocks_stub_the_blocker_alone: Plan(QUOTES, 20),
     requests_outlive_blocks: Plan(REQUESTS, 20),
     too_many_blockers_are_none: Plan(CROWDS, 20),
