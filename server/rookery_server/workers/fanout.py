@@ -88,7 +88,7 @@ class FanOut:
     async def _pages(
         self, event: Event, links: Mapping[str, Link], in_place: bool, stop: Stop
     ) -> tuple[int, frozenset[str]]:
-        followers, behind = 0, frozenset[str]()
+        followers, behind, took_s = 0, frozenset[str](), 0.0
         reading = self._read(event.subject, None)
         try:
             while True:
@@ -98,10 +98,9 @@ class FanOut:
                     reading = self._read(event.subject, after)
                 for at in range(0, len(page.follower_ids), self._a_turn):
                     some, first = page.follower_ids[at : at + self._a_turn], not in_place and followers == 0
-                    began = self._clock.monotonic()
-                    delivered = await self._deliver(event.target, some, links, in_place, first)
                     if not first and not in_place:
-                        await self._rest_beside_others(event, self._clock.monotonic() - began)
+                        await self._rest_beside_others(event, took_s)
+                    delivered, took_s = await self._deliver(event.target, some, links, in_place, first)
                     behind, followers = behind | delivered.behind, followers + len(some)
                 if after is None:
                     return followers, behind
@@ -125,11 +124,13 @@ class FanOut:
 
     async def _deliver(
         self, tweet_id: int, follower_ids: tuple[int, ...], links: Mapping[str, Link], in_place: bool, first: bool
-    ) -> Delivered:
+    ) -> tuple[Delivered, float]:
+        """And how long the turn took, without the wait for it."""
         async with self._turns.turn(first=first):
             started = self._clock.monotonic()
             delivered = await self._cache.deliver(tweet_id, follower_ids, links, in_place)
-        self._page_seconds.observe(self._clock.monotonic() - started)
+            took_s = self._clock.monotonic() - started
+        self._page_seconds.observe(took_s)
         for outcome, counter in self._counters.items():
             counter.inc(getattr(delivered, outcome))
-        return delivered
+        return delivered, took_s

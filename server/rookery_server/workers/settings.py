@@ -29,7 +29,7 @@ class WorkerSettings:
     pages_at_once: int = 8
     """Follower pages pushed at a time: enough to keep every node's window full, few enough for turns to be short."""
     further_rest: float = 1.0
-    """How long a fan-out rests after a further turn, in that turn's own length, while others begin."""
+    """How long a fan-out rests before a further turn, in lengths of its turn before, while others begin."""
     further_pages_at_once: int = 2
     """Of those, for what is not an event's first: one alone waits for answers, more take the processor from others."""
     open_events_max: int = 5_000

@@ -294,46 +294,45 @@ async def test_delivery_D20_tiers_are_known_before_the_first_post_is_applied() -
     await world.close()
 
 
-class Ticking:
-    """A clock on which everything takes a hundredth of a second."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-
-    def monotonic(self) -> float:
-        self._now += 0.01
-        return self._now
-
-    def now_ms(self) -> int:
-        return int(self._now * 1000)
-
-
 class NobodyIsPull:
     def row(self, author_id: int) -> AuthorTier | None:
         return None
 
 
 async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then() -> None:
+    """One turn at a time, a tenth of a second each: four for either author."""
     world, rests, small = World(), list[float](), AUTHOR + 1
     settings = WorkerSettings(follower_page=4, deliveries_a_turn=2, further_rest=3.0)
 
-    async def noted(seconds: float) -> None:
-        rests.append(seconds)
-        await asyncio.sleep(0)
+    async def a_tenth(call: str) -> None:
+        if call == "deliver":
+            await world.time.sleep(0.1)
 
-    turns = Turns(AT_ONCE, FURTHER)
-    fanout = FanOut(world.truth, world.cache, Ticking(), NobodyIsPull(), turns, settings, Metrics(), noted)
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+        await world.time.sleep(seconds)
+
+    world.cache.hook = a_tenth
+    fanout = FanOut(world.truth, world.cache, world.time, NobodyIsPull(), Turns(1, 1), settings, Metrics(), rest)
     for follower in range(100, 108):
         world.follow(follower, AUTHOR, small)
 
-    async def run(author: int) -> None:
+    def begin(author: int, *, in_place: bool = False) -> asyncio.Task[object]:
         world.post(author)
         event = world.truth.log[-1].event
         assert event is not None
-        await fanout.run(event, {}, in_place=False, stop=Stop())
+        return asyncio.create_task(fanout.run(event, {}, in_place=in_place, stop=Stop()))
 
-    await run(AUTHOR)
+    alone = begin(AUTHOR)
+    await world.time.advance(0.41)
+    assert alone.done()
     assert rests == [], "nobody else began"
-    await asyncio.gather(run(AUTHOR), run(small))
-    assert rests
-    assert min(rests) >= 3.0 * 0.01
+    both = begin(AUTHOR), begin(small)
+    await world.time.advance(1.61)
+    assert all(one.done() for one in both)
+    assert rests == pytest.approx([0.3] * 3), "by the turn alone, whoever was waited for, and not behind the last one"
+    rests.clear()
+    again = begin(AUTHOR, in_place=True), begin(small)
+    await world.time.advance(1.61)
+    assert all(one.done() for one in again)
+    assert rests == [], "what is applied again is waited for"
