@@ -300,19 +300,19 @@ class NobodyIsPull:
 
 
 async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then() -> None:
-    """One turn at a time, a tenth of a second each: four for either author."""
-    world, rests, small = World(), list[float](), AUTHOR + 1
-    settings = WorkerSettings(follower_page=4, deliveries_a_turn=2, further_rest=3.0)
+    """One turn at a time, four for either author: the one that rests then waits for the other's."""
+    world, rests, small, a_turn = World(), list[float](), AUTHOR + 1, 0.1
+    settings = WorkerSettings(follower_page=4, deliveries_a_turn=2, further_rest=0.5)
 
-    async def a_tenth(call: str) -> None:
+    async def slow(call: str) -> None:
         if call == "deliver":
-            await world.time.sleep(0.1)
+            await world.time.sleep(a_turn)
 
     async def rest(seconds: float) -> None:
         rests.append(seconds)
         await world.time.sleep(seconds)
 
-    world.cache.hook = a_tenth
+    world.cache.hook = slow
     fanout = FanOut(world.truth, world.cache, world.time, NobodyIsPull(), Turns(1, 1), settings, Metrics(), rest)
     for follower in range(100, 108):
         world.follow(follower, AUTHOR, small)
@@ -328,11 +328,16 @@ async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then
     assert alone.done()
     assert rests == [], "nobody else began"
     both = begin(AUTHOR), begin(small)
-    await world.time.advance(1.61)
+    await world.time.advance(1.1)
     assert all(one.done() for one in both)
-    assert rests == pytest.approx([0.3] * 3), "by the turn alone, whoever was waited for, and not behind the last one"
+    assert rests == pytest.approx([0.05] * 3), "by the turn alone, whoever was waited for, and not behind the last one"
     rests.clear()
     again = begin(AUTHOR, in_place=True), begin(small)
-    await world.time.advance(1.61)
+    await world.time.advance(1.1)
     assert all(one.done() for one in again)
     assert rests == [], "what is applied again is waited for"
+    a_turn = 0.6
+    later = begin(AUTHOR), begin(small)
+    await world.time.advance(6.0)
+    assert all(one.done() for one in later)
+    assert rests == pytest.approx([0.3]), "nobody else began for a second"
