@@ -1,8 +1,9 @@
 """A process killed after each await of post, delete, build, apply and claim, one by one, on real engines.
 
-Each test counts up: the n-th process dies right after the n-th awaited call of the operation was answered, until one
-gets through.  The client repeats with the same request id on a server that is well; a worker that is well takes over.
-All the while readers scroll, and in the end nothing is lost, doubled or wrong: docs/faults.md.
+A server acts once unharmed, and then dies once right after each call it awaited then; the n-th worker dies right after
+the n-th awaited call of the operation was answered, until one gets through.  The client repeats with the same request
+id on a server that is well; a worker that is well takes over.  All the while readers scroll, and in the end nothing is
+lost, doubled or wrong: docs/faults.md.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -94,24 +96,41 @@ async def author_with_followers(witness: Witness, followers: int) -> int:
     return author
 
 
-def steps(killed_after: list[str]) -> list[str]:
+async def killed_after_each_await(ground: Ground, act: Callable[[Failing, Client], Awaitable[None]]) -> list[str]:
+    """Acts once unharmed, to learn which calls are awaited, then once for each of them with a server that dies of its
+    answer.  Returns what servers died of, in the order of the first run.  By name, not by number: calls that are made
+    side by side are answered in any order."""
+    async with failing_server(ground, ENOUGH) as (server, client):
+        await act(server, client)
+        awaited = server.trace()
+    died_of: list[str] = []
+    met: Counter[str] = Counter()
+    for name in awaited:
+        met[name] += 1
+        async with failing_server(ground, met[name], methods=[name]) as (server, client):
+            await act(server, client)
+            if not server.alive:
+                died_of.append(name)
+    return died_of
+
+
+def steps(died_of: list[str]) -> list[str]:
     """Without the looks at accounts, which are there or not by what is cached already."""
     looks = {"read_profiles", "get_users", "store_profiles"}
-    assert looks & {*killed_after}
-    return [name for name in killed_after if name not in looks]
+    assert looks & {*died_of}
+    return [name for name in died_of if name not in looks]
 
 
 async def test_a_server_killed_after_each_await_of_a_post(ground: Ground, witness: Witness) -> None:
-    author, killed_after = await author_with_followers(witness, 2), []
+    author = await author_with_followers(witness, 2)
+
+    async def post(_: Failing, client: Client) -> None:
+        await witness.post(author, client)
+
     async with witness.watching():
-        for at in range(1, ENOUGH):
-            async with failing_server(ground, at) as (server, client):
-                await witness.post(author, client)
-                if server.alive:
-                    break
-                killed_after.append(server.trace()[-1])
+        died_of = await killed_after_each_await(ground, post)
         await witness.shows(witness.posts[-1])
-    assert steps(killed_after) == ["claim_request", "post", "post_own"]
+    assert steps(died_of) == ["claim_request", "post", "post_own"]
     await witness.judge()
 
 
@@ -132,44 +151,41 @@ async def test_a_server_killed_after_the_commit_and_before_the_reply(ground: Gro
 
 
 async def test_a_server_killed_after_each_await_of_a_delete(ground: Ground, witness: Witness) -> None:
-    author, killed_after = await author_with_followers(witness, 2), []
+    author = await author_with_followers(witness, 2)
+
+    async def delete(_: Failing, client: Client) -> None:
+        kept, gone = await witness.post(author), await witness.post(author)
+        await witness.shows(kept)
+        await witness.delete(gone, client)
+        with pytest.raises(errors.NotFound):
+            await ground.client.get_tweet(gone.id)
+
     async with witness.watching():
-        for at in range(1, ENOUGH):
-            kept, gone = await witness.post(author), await witness.post(author)
-            await witness.shows(kept)
-            async with failing_server(ground, at) as (server, client):
-                await witness.delete(gone, client)
-                with pytest.raises(errors.NotFound):
-                    await ground.client.get_tweet(gone.id)
-                if server.alive:
-                    break
-                killed_after.append(server.trace()[-1])
-    assert steps(killed_after) == ["get_tweets", "user_tweet", "delete", "mark_deleted"]
+        died_of = await killed_after_each_await(ground, delete)
+    assert steps(died_of) == ["get_tweets", "user_tweet", "delete", "mark_deleted"]
     await witness.judge()
 
 
 async def test_a_server_killed_after_each_await_of_a_build(ground: Ground, witness: Witness) -> None:
     """Cold every time: a new reader of new authors, whose own lists have to be loaded too."""
-    killed_after: list[str] = []
+
+    async def build(server: Failing, client: Client) -> None:
+        authors = [await witness.person() for _ in range(2)]
+        for author in authors * 3:
+            await witness.post(author)
+        reader = await witness.person(*authors)
+        try:
+            page = await client.acting_as(reader).home_page(page_size=5, timeout_s=PATIENT_S)
+            assert [tweet.id for tweet in page.tweets] == [post.id for post in witness.posts[:-6:-1]]
+        except errors.Unavailable:
+            await server.died()
+        witness.readers.append(reader)
+        await witness.post(authors[0])
+
     async with witness.watching():
-        for at in range(1, ENOUGH):
-            authors = [await witness.person() for _ in range(2)]
-            for author in authors * 3:
-                await witness.post(author)
-            reader = await witness.person(*authors)
-            async with failing_server(ground, at) as (server, client):
-                try:
-                    page = await client.acting_as(reader).home_page(page_size=5, timeout_s=PATIENT_S)
-                    assert [tweet.id for tweet in page.tweets] == [post.id for post in witness.posts[:-6:-1]]
-                except errors.Unavailable:
-                    await server.died()
-                if server.alive:
-                    break
-                killed_after.append(server.trace()[-1])
-            witness.readers.append(reader)
-            await witness.post(authors[0])
-    print(f"\nbuild: killed after {killed_after}")  # noqa: T201
-    assert {"read_home", "begin_home", "following", "begin_author", "finish_author", "finish_home"} <= {*killed_after}
+        died_of = await killed_after_each_await(ground, build)
+    print(f"\nbuild: killed after {died_of}")  # noqa: T201
+    assert {"read_home", "begin_home", "following", "begin_author", "finish_author", "finish_home"} <= {*died_of}
     await witness.judge()
 
 
