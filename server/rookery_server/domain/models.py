@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,11 @@ class Edge:
     on: bool
     version_us: int
 
+    def cut_by(self, block: Block) -> Edge:
+        """Removed under that block, right above both versions: all who cut it write the same, and what is made after
+        the block was lifted goes by that (docs/protocols/edge.md, E21)."""
+        return replace(self, on=False, version_us=max(self.version_us, block.version_us) + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -111,6 +116,11 @@ class Block:
     version_us: int
 
 
+def standing_block(blocks: Iterable[Block]) -> Block | None:
+    """The latest of those that are on."""
+    return max((block for block in blocks if block.on), key=lambda block: block.version_us, default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Mute:
     """One mute, or the trace of one that was lifted.  `until_ms`: when it ends by itself; 0 = never."""
@@ -120,6 +130,15 @@ class Mute:
     on: bool
     version_us: int
     until_ms: int = 0
+
+    def stands(self, now_ms: int) -> bool:
+        """Whether it is on and has not ended by itself."""
+        return self.on and lasts(self.until_ms, now_ms)
+
+
+def lasts(until_ms: int, now_ms: int) -> bool:
+    """Whether a mute with that end has not ended."""
+    return until_ms == 0 or now_ms < until_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Set
 from dataclasses import dataclass, field
 
-from rookery_server.domain.models import Relations, Tweet
+from rookery_server.domain.models import Relations, Tweet, lasts
 
 
 class Hidden(enum.Enum):
@@ -104,7 +104,7 @@ def speakers(tweet: Tweet) -> tuple[int, ...]:
 def is_muted(relations: Relations, user_id: int, now_ms: int) -> bool:
     """Whether a mute stands at that time (`until` 0: for ever)."""
     until = relations.muted.get(user_id)
-    return until is not None and (until == 0 or now_ms < until)
+    return until is not None and lasts(until, now_ms)
 
 
 def _is_unfollowed(viewer: Viewer, author: int) -> bool:

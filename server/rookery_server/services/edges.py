@@ -21,7 +21,7 @@ from rookery_server.domain.limits import (
     FOLLOWING_MAX,
     FOLLOWING_PER_FOLLOWER,
 )
-from rookery_server.domain.models import Block, Edge, Mute
+from rookery_server.domain.models import Block, Edge, Mute, standing_block
 from rookery_server.domain.tokens import ConsistencyToken
 from rookery_server.services.calls import Call
 from rookery_server.services.following_counts import FollowingCounts
@@ -103,10 +103,8 @@ class Edges:
         return await self.write(call, Edge(follower_id, followee_id, False, version))
 
     async def cut(self, call: Call, edge: Edge, block: Block) -> EdgeChanged:
-        """Takes an edge away that is on under a block: right above both versions, so that all who cut it write the
-        same."""
-        version = max(edge.version_us, block.version_us) + 1
-        return await self.write(call, replace(edge, on=False, version_us=version))
+        """Takes an edge away that is on under a block."""
+        return await self.write(call, edge.cut_by(block))
 
     async def write(self, call: Call, edge: Edge) -> EdgeChanged:
         """The batch, the look at blocks, the stub.  Raises as `add`."""
@@ -133,7 +131,7 @@ class Edges:
 
     async def block_between(self, one: int, other: int) -> Block | None:
         """The latest block that stands between the two, either way."""
-        return standing(await self.blocks_between(one, other))
+        return standing_block(await self.blocks_between(one, other))
 
     async def blocks_between(self, one: int, other: int) -> tuple[Block, ...]:
         """The block rows of the two, either way, those lifted in the last 8 days included."""
@@ -144,11 +142,6 @@ class Edges:
         """Above `old`, and above what anybody writes who cuts `old` for one of these blocks (E21)."""
         rows = (old.version_us if old else 0, *(block.version_us for block in blocks))
         return ids.later_timestamp_us(self._new_id(), max(rows) + (len(rows) > 1))
-
-
-def standing(blocks: Iterable[Block]) -> Block | None:
-    """The latest of those that are on."""
-    return max((block for block in blocks if block.on), key=lambda block: block.version_us, default=None)
 
 
 async def check_may_follow(store: GraphStore, follower_id: int, following: int) -> None:

@@ -12,11 +12,11 @@ from rookery_server.domain import ids
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import NotFound
 from rookery_server.domain.limits import LIST_PAGE_DEFAULT, LIST_PAGE_MAX
-from rookery_server.domain.models import FollowRequest
+from rookery_server.domain.models import FollowRequest, standing_block
 from rookery_server.domain.tokens import PageCursor
 from rookery_server.services.batches import checked_page_size
 from rookery_server.services.calls import Call
-from rookery_server.services.edges import EdgeChanged, Edges, standing
+from rookery_server.services.edges import EdgeChanged, Edges
 from rookery_server.services.quotas import Quota, Quotas
 from rookery_server.services.tokens import edge_token
 from rookery_server.services.writes import unknown_from_here
@@ -68,7 +68,7 @@ class FollowRequests:
         edge = await self._store.edge(requester_id, call.caller_id)
         follows = edge is not None and edge.on
         blocks = await self._edges.blocks_between(requester_id, call.caller_id)
-        if standing(blocks) is not None or not (follows or (request is not None and request.on)):
+        if standing_block(blocks) is not None or not (follows or (request is not None and request.on)):
             raise NotFound("no open request")
         if edge is not None and follows:
             changed = await self._edges.again(call, edge, blocks)

@@ -11,12 +11,12 @@ from rookery_server.cache.interface import Cache
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import InvalidArgument, NotFound, Violation
 from rookery_server.domain.limits import LIST_PAGE_DEFAULT, LIST_PAGE_MAX
-from rookery_server.domain.models import Block, Edge
+from rookery_server.domain.models import Block, Edge, standing_block
 from rookery_server.domain.tokens import ConsistencyToken, PageCursor
 from rookery_server.services.batches import checked_batch, checked_id, checked_page_size
 from rookery_server.services.blocks import Blocks, BlocksPage
 from rookery_server.services.calls import Call
-from rookery_server.services.edges import EdgeChanged, Edges, standing
+from rookery_server.services.edges import EdgeChanged, Edges
 from rookery_server.services.follow_requests import FollowRequests, FollowRequestsList
 from rookery_server.services.mutes import Mutes, MutesPage
 from rookery_server.services.newest_first import newest_first
@@ -139,7 +139,7 @@ class Graph:
         blocks, edge = await asyncio.gather(
             self._edges.blocks_between(call.caller_id, followee_id), self._store.edge(call.caller_id, followee_id)
         )
-        if standing(blocks) is not None:
+        if standing_block(blocks) is not None:
             raise NotFound("no such user")
         if edge is not None and edge.on:
             if not self._edges.done(edge, blocks):

@@ -16,7 +16,6 @@ from rookery_server.services.calls import Call
 from rookery_server.services.edges import EdgeChanged, Edges
 from rookery_server.services.newest_first import newest_first
 from rookery_server.services.quotas import Quota, Quotas
-from rookery_server.services.relations import stands
 from rookery_server.services.tokens import mute_token
 from rookery_server.services.witness import SILENT, Witness
 from rookery_server.services.writes import StartedWrites
@@ -87,5 +86,5 @@ class Mutes:
     async def list(self, call: Call, page_size: int, cursor: PageCursor | None) -> MutesPage:
         """Whom the caller mutes now.  Raises InvalidArgument, StoreUnavailable."""
         now_ms = self._clock.now_ms()
-        standing = [mute for mute in await self._store.mutes(call.caller_id) if stands(mute, now_ms)]
+        standing = [mute for mute in await self._store.mutes(call.caller_id) if mute.stands(now_ms)]
         return MutesPage(*newest_first(standing, lambda mute: mute.muted_id, page_size, cursor))

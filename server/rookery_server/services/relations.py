@@ -37,15 +37,10 @@ def relations_of(
         version=max(versions, default=0),
         unfollowed=frozenset(edge.followee_id for edge in edges if not edge.on),
         blocked=frozenset(block.blocked_id for block in blocks if block.on),
-        muted={mute.muted_id: mute.until_ms for mute in mutes if stands(mute, now_ms)},
+        muted={mute.muted_id: mute.until_ms for mute in mutes if mute.stands(now_ms)},
         pull=followees_of(edges).intersection(merged),
         blocked_by=None if blockers is None else frozenset(block.blocker_id for block in blockers if block.on),
     )
-
-
-def stands(mute: Mute, now_ms: int) -> bool:
-    """Whether a mute is on and has not ended by itself."""
-    return mute.on and (mute.until_ms == 0 or now_ms < mute.until_ms)
 
 
 def followees_of(edges: Iterable[Edge]) -> frozenset[int]:

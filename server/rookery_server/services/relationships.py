@@ -11,7 +11,6 @@ from rookery_server.domain.limits import INNER_READS
 from rookery_server.domain.models import Edge, FollowRequest
 from rookery_server.services.bounded import each
 from rookery_server.services.calls import Call
-from rookery_server.services.relations import stands
 from rookery_server.store.interface import Store
 
 
@@ -48,7 +47,7 @@ async def relationships(store: Store, clock: Clock, call: Call, wanted: Sequence
     )
     following = frozenset(id_ for id_, edge in outgoing.items() if edge.on)
     blocking = frozenset(block.blocked_id for block in blocks if block.on)
-    muting = frozenset(mute.muted_id for mute in mutes if stands(mute, now_ms))
+    muting = frozenset(mute.muted_id for mute in mutes if mute.stands(now_ms))
     pairs: dict[int, _Pair] = {}
 
     async def look(user_id: int) -> None:

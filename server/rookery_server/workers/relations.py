@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -9,7 +10,7 @@ from rookery_server.cache.interface import Deliveries
 from rookery_server.domain import ids, limits
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.events import Event
-from rookery_server.domain.models import Block, Edge, Mute
+from rookery_server.domain.models import Block, Edge, Mute, standing_block
 from rookery_server.store.interface import GraphStore, RelationStore
 from rookery_server.workers.fleet import Fleet
 
@@ -64,8 +65,8 @@ class RelationApplier:
     async def _block_between(self, edge: Edge) -> Block | None:
         """The later one of those that stand between the two, either way."""
         pair = edge.follower_id, edge.followee_id
-        found = [await self._store.block(*pair), await self._store.block(*reversed(pair))]
-        return max((block for block in found if block and block.on), key=lambda block: block.version_us, default=None)
+        found = await asyncio.gather(self._store.block(*pair), self._store.block(*reversed(pair)))
+        return standing_block(block for block in found if block is not None)
 
     async def _cut_both(self, block: Block) -> None:
         for pair in ((block.blocker_id, block.blocked_id), (block.blocked_id, block.blocker_id)):
@@ -73,8 +74,8 @@ class RelationApplier:
             if edge is None:
                 continue
             # Read after the edge: one that was made when the block was lifted already is not cut for it (E21).
-            now = await self._store.block(block.blocker_id, block.blocked_id)
-            if edge.on and now is not None and now.on:
+            now = await self._store.block(block.blocker_id, block.blocked_id) if edge.on else None
+            if now is not None and now.on:
                 await self._cut(edge, now)
             else:
                 # Perhaps cut half by an attempt of one that died since: no event would heal its mirror.
@@ -94,7 +95,7 @@ class RelationApplier:
 
     async def _cut(self, edge: Edge, block: Block) -> None:
         """Above both versions: neither the edge's batch, however late, nor a repeat of it can bring it back."""
-        removed = replace(edge, on=False, version_us=max(edge.version_us, block.version_us) + 1)
+        removed = edge.cut_by(block)
         self._begun[edge.follower_id, edge.followee_id] = removed
         await self._finish_cut(removed)
 
