@@ -14,7 +14,7 @@ from rookery_server.domain import rules
 from rookery_server.domain.fanout import AuthorTier
 from rookery_server.domain.live_cursors import LiveCursor
 from rookery_server.domain.models import Block, Edge
-from rookery_server.services import accounts
+from rookery_server.services import own_copies
 from rookery_server.services.account_changes import AccountChanges
 from rookery_server.services.blocks import Blocks
 from rookery_server.services.calls import Call
@@ -119,8 +119,8 @@ def changes_settle_without_waiting(stack: ExitStack) -> None:
 
 
 def own_copies_live_long(stack: ExitStack) -> None:
-    """A server believes its own copy of an account's standing for ten seconds (account A10)."""
-    stack.enter_context(patch.object(accounts, "COPY_LIFE_S", 10.0))
+    """A server believes its own copies of accounts' standing for ten seconds (account A10)."""
+    stack.enter_context(patch.object(own_copies, "COPY_LIFE_S", 10.0))
 
 
 def deletes_pass_by_own_copies(stack: ExitStack) -> None:

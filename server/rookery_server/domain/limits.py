@@ -74,8 +74,8 @@ COPY_LIFE_S = 1.0
 """How long a server's own copy is good for, counted from before it was read; a settled change waits this long."""
 COPY_WAIT_S = 1.05
 """That wait: the twentieth more is for monotonic clocks that do not run quite alike, and timers that ring early."""
-COPIES_KEPT = 50_000
-"""Copies a server keeps at most: what a second's reads can ask for (a few MB)."""
+STANDINGS_KEPT = 50_000
+"""Own copies of accounts' standing: what a second's reads can ask for (a few MB)."""
 ACCOUNT_BEGIN_MS = 1_000
 """A change of an account begins while its event is younger than this: the two seconds of a compare-and-set are left
 of an attempt's life."""
@@ -108,6 +108,9 @@ DELIVERIES_A_TURN = 500
 HOME_KEPT, HOME_TRIM_AT = 800, 864
 """Depth users reach; the slack of 64 makes a trim cost one command in 64 pushes."""
 AUTHOR_KEPT, AUTHOR_TRIM_AT = 200, 232
+PULLED_LISTS_KEPT = 1_000
+"""Own copies of lists that readers merge: more than an installation has such authors who are read every second; 200 ids
+each are a few MB."""
 LIST_LIFE_S = 7 * 86400
 LIST_REFRESH_S = 86400
 RELATIONS_LIFE_S = 3600

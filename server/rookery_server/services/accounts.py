@@ -3,16 +3,16 @@ docs/protocols/account.md."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from rookery_server.cache.interface import Profiles
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import AccountInactive, NotFound, StoreUnavailable
-from rookery_server.domain.limits import COPIES_KEPT, COPY_LIFE_S
+from rookery_server.domain.limits import STANDINGS_KEPT
 from rookery_server.domain.models import User, UserState
 from rookery_server.services.calls import Call
+from rookery_server.services.own_copies import OwnCopies
 from rookery_server.services.profiles_cache import CachedProfiles, KeptAccount
 from rookery_server.services.witness import SILENT, Witness
 from rookery_server.store.interface import UserStore
@@ -40,19 +40,12 @@ class Standings:
     unread: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    standing: Standing
-    began: float
-
-
 class Accounts:
     """One for each server process, shared by all use cases."""
 
     def __init__(self, store: UserStore, cache: Profiles, clock: Clock, witness: Witness = SILENT):
-        self._store, self._clock = store, clock
-        self._profiles = CachedProfiles(store, cache, clock, witness)
-        self._copies: OrderedDict[int, _Copy] = OrderedDict()
+        self._store, self._profiles = store, CachedProfiles(store, cache, clock, witness)
+        self._copies: OwnCopies[Standing] = OwnCopies(clock, STANDINGS_KEPT)
 
     async def standing(self, user_ids: Iterable[int]) -> dict[int, Standing]:
         """By id; accounts that do not exist are absent.  Never older than a settled change (A14).  Costs nothing for
@@ -68,7 +61,7 @@ class Accounts:
         store (a consistency token names them)."""
         wanted = frozenset(user_ids)
         named = wanted.intersection(bypass)
-        known = {id_: copy.standing for id_ in wanted - named if (copy := self._copy(id_))}
+        known = self._copies.of(wanted - named)
         missing = wanted - named - known.keys()
         if not missing and not named:
             return Standings(known)
@@ -113,18 +106,9 @@ class Accounts:
                 raise NotFound("no such user")
         return standing
 
-    def _copy(self, user_id: int) -> _Copy | None:
-        copy = self._copies.get(user_id)
-        return copy if copy and self._clock.monotonic() - copy.began < COPY_LIFE_S else None
-
     def _keep(self, user_id: int, kept: KeptAccount, user: User) -> Standing:
         standing = Standing(user.protected, user.state)
-        older = self._copies.get(user_id)
-        if older is None or older.began < kept.began:
-            self._copies[user_id] = _Copy(standing, kept.began)
-            self._copies.move_to_end(user_id)
-            if len(self._copies) > COPIES_KEPT:
-                self._copies.popitem(last=False)
+        self._copies.keep(user_id, standing, kept.began)
         return standing
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from rookery_server.cache.memory import MemoryCacheWorld
 from rookery_server.domain.models import User
-from rookery_server.services import account_changes, accounts, profiles_cache
+from rookery_server.services import account_changes
 from rookery_server.services.account_changes import AccountChanges
+from rookery_server.services.own_copies import OwnCopies
 from rookery_server.services.profiles_cache import CachedProfiles
 from tests.support.faults import Weather
 from tests.support.virtual_time import run
@@ -45,13 +46,12 @@ def test_account_A11_without_the_wait_it_is_caught(monkeypatch: pytest.MonkeyPat
 
 
 def test_account_A10_copies_dated_after_their_read_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    keep = accounts.Accounts._keep
+    keep = OwnCopies.keep
 
-    def dated_late(self: Any, user_id: int, kept: Any, user: Any) -> Any:
-        late = profiles_cache.KeptAccount(kept.user, self._clock.monotonic())
-        return keep(self, user_id, late, user)
+    def dated_late(self: OwnCopies[Any], id_: int, value: Any, began: float) -> None:
+        keep(self, id_, value, self._clock.monotonic())
 
-    monkeypatch.setattr(accounts.Accounts, "_keep", dated_late)
+    monkeypatch.setattr(OwnCopies, "keep", dated_late)
     assert caught(range(10), slow=0.3, slow_reads_s=2.0)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rookery_server.domain.errors import AccountInactive, NotFound, StoreUnavailable
-from rookery_server.domain.limits import COPIES_KEPT, COPY_LIFE_S, FILL_MAX_AGE_S
+from rookery_server.domain.limits import COPY_LIFE_S, FILL_MAX_AGE_S, STANDINGS_KEPT
 from rookery_server.domain.models import Profile, User, UserState
 from rookery_server.services.accounts import Standing, Standings
 from rookery_server.services.calls import Call
@@ -108,16 +108,6 @@ async def test_account_A10_the_second_begins_before_the_read(world: World) -> No
     assert await world.one.accounts.standing([alice]) == {alice: GONE}
 
 
-async def test_account_A10_an_older_read_that_ends_later_replaces_nothing(world: World) -> None:
-    alice = world.user()
-    await world.one.accounts.standing([alice])
-    newer = world.one.accounts._copies[alice]
-    old = replace(world.store.users[alice], protected=True)
-    kept = (await world.one.accounts._profiles.find([alice])).of[alice]
-    world.one.accounts._keep(alice, replace(kept, began=newer.began - 0.5), old)
-    assert world.one.accounts._copies[alice] == newer
-
-
 async def test_account_A10_whole_accounts_are_never_own_copies(world: World) -> None:
     alice = world.user()
     await world.one.accounts.users([alice])
@@ -212,12 +202,18 @@ async def test_account_A15_who_sees_an_inactive_account(world: World) -> None:
         await world.one.accounts.require_visible(world.call(bob), 12345)
 
 
-async def test_copies_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert COPIES_KEPT > 10
-    monkeypatch.setattr("rookery_server.services.accounts.COPIES_KEPT", 10)
+async def test_copies_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert STANDINGS_KEPT > 10
+    monkeypatch.setattr("rookery_server.services.accounts.STANDINGS_KEPT", 10)
+    world = World()
     people = [world.user() for _ in range(30)]
+    for person in people:
+        await world.one.accounts.standing([person])
+    world.cache.calls.clear()
+    assert len(await world.one.accounts.standing(people[-10:])) == 10
+    assert world.cache.calls == []
     assert len(await world.one.accounts.standing(people)) == 30
-    assert len(world.one.accounts._copies) == 10
+    assert world.cache.calls == ["read_profiles"]
 
 
 async def test_one_trip_for_many_and_none_within_the_second(world: World) -> None:
