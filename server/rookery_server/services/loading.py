@@ -28,7 +28,7 @@ class Loaded:
 
 
 class Loading:
-    """One for each server process."""
+    """Keeps nothing between calls: whoever loads may have its own."""
 
     def __init__(self, store: RelationRows, cache: Lists, clock: Clock, tiers: TierDirectory):
         self._store, self._cache, self._clock, self._tiers = store, cache, clock, tiers
