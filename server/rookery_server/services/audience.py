@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rookery_server.domain.clock import Clock
-from rookery_server.domain.errors import NotFound
 from rookery_server.domain.fanout import AuthorTier, Thresholds, Tier, tier_for
 from rookery_server.domain.limits import FOLLOWER_PAGE
 from rookery_server.services.batches import checked_batch, checked_id
 from rookery_server.services.counting import CLAIM, recount
 from rookery_server.services.user_counts import Counts, totals
+from rookery_server.services.users import KnownUsers
 from rookery_server.store.interface import CountKind, Store
 
 _ANYBODY = 0
@@ -32,8 +32,8 @@ class TierStanding:
 
 
 class Audience:
-    def __init__(self, store: Store, clock: Clock, thresholds: Thresholds):
-        self._store, self._clock, self._thresholds = store, clock, thresholds
+    def __init__(self, store: Store, clock: Clock, users: KnownUsers, thresholds: Thresholds):
+        self._store, self._clock, self._users, self._thresholds = store, clock, users, thresholds
 
     async def tiers(self, author_ids: Sequence[int] = ()) -> tuple[TierStanding, ...]:
         """Of these authors in this order, at most 100; of none: of everybody who has a row, by id.
@@ -58,8 +58,7 @@ class Audience:
     async def recount(self, user_id: int) -> Counts:
         """Counts every part of an account anew, however it was counted before.  Raises InvalidArgument, NotFound,
         StoreUnavailable."""
-        if not await self._store.get_users([checked_id(user_id, "user_id")]):
-            raise NotFound("no such user")
+        await self._users.require(checked_id(user_id, "user_id"))
         for kind, part in sorted(await self._parts(user_id)):
             await recount(self._store, self._clock, user_id, kind, part)
         return totals((await self._store.counts([user_id])).get(user_id, ()))

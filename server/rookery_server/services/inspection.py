@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rookery_server.cache.interface import Removals
-from rookery_server.domain.clock import Clock
-from rookery_server.domain.errors import CacheUnavailable, NotFound
+from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.services.batches import checked_id
 from rookery_server.services.builds import Builds
 from rookery_server.services.calls import Call
 from rookery_server.services.explain import Explanation, HomeExplainer
+from rookery_server.services.users import KnownUsers
 from rookery_server.services.verify import HomeVerifier, Verification
-from rookery_server.store.interface import UserStore
 
 _NO_VERSION = 0
 """Below every version there is: the stub takes the one above what stands."""
@@ -32,31 +31,30 @@ class Rebuilt:
 class HomeInspection:
     def __init__(
         self,
-        users: UserStore,
+        users: KnownUsers,
         cache: Removals,
-        clock: Clock,
         verifier: HomeVerifier,
         explainer: HomeExplainer,
         builds: Builds,
     ):
-        self._users, self._cache, self._clock = users, cache, clock
+        self._users, self._cache = users, cache
         self._verifier, self._explainer, self._builds = verifier, explainer, builds
 
     async def verify(self, call: Call, user_id: int) -> Verification:
         """Raises InvalidArgument, NotFound, StoreUnavailable."""
-        await self._require(user_id)
+        await self._users.require(checked_id(user_id, "user_id"))
         return await self._verifier.verify(user_id, call.deadline)
 
     async def explain(self, call: Call, user_id: int, tweet_id: int) -> Explanation:
         """Raises InvalidArgument, NotFound (the user), StoreUnavailable."""
         checked_id(tweet_id, "tweet_id")
-        await self._require(user_id)
+        await self._users.require(checked_id(user_id, "user_id"))
         return await self._explainer.explain(user_id, tweet_id)
 
     async def rebuild(self, call: Call, user_id: int) -> Rebuilt:
         """Throws the cached list and relations away and builds.  Raises InvalidArgument, NotFound, StoreUnavailable,
         CapReached."""
-        await self._require(user_id)
+        await self._users.require(checked_id(user_id, "user_id"))
         settled = await self._cache.stub_relations(user_id, _NO_VERSION)
         try:
             built = await self._builds.build(user_id)
@@ -65,7 +63,3 @@ class HomeInspection:
         if built is None:  # somebody else built it meanwhile
             return Rebuilt(settled, stored=True)
         return Rebuilt(settled, built.stored, len(built.part.ids), built.complete_through_ms)
-
-    async def _require(self, user_id: int) -> None:
-        if not await self._users.get_users([checked_id(user_id, "user_id")]):
-            raise NotFound("no such user")

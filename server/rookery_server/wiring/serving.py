@@ -141,7 +141,7 @@ class ServerProcess:
         skeletons = Skeletons(store, cache, clock, mint, self._claims, self._tiers, seen)
         home = HomeTimelines(skeletons, clock, codec, hydration, sight.facts, seen, self._recent)
         shards = [leases.shard_name(shard) for shard in range(store.shards)]
-        audience, truth = Audience(store, clock, self._choices.thresholds), HomeTruth(store, clock, codec)
+        audience, truth = Audience(store, clock, users, self._choices.thresholds), HomeTruth(store, clock, codec)
         verifier = HomeVerifier(skeletons, self._claims, truth, clock, codec, hydration, sight.facts)
         explainer = HomeExplainer(store, cache, clock, skeletons, self._claims, truth, audience)
         self._verifier = BackgroundVerifier(verifier, self._recent, clock, seen, self._choices.verify_every_s)
@@ -155,7 +155,7 @@ class ServerProcess:
             admin=Admin(store, cache, clock, WorkerSettings().reader, shards, leases.WORKER_IDS),
             moderation=Moderation(changes),
             audience=audience,
-            homes=HomeInspection(store, cache, clock, verifier, explainer, skeletons.builds),
+            homes=HomeInspection(users, cache, verifier, explainer, skeletons.builds),
         )
 
     async def start(self) -> tuple[int, int]:

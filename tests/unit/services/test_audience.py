@@ -11,6 +11,7 @@ from rookery_server.domain.fanout import AuthorTier, Thresholds, Tier
 from rookery_server.domain.models import Edge, Profile, User
 from rookery_server.services.audience import Audience, TierStanding
 from rookery_server.services.user_counts import Counts
+from rookery_server.services.users import KnownUsers
 from rookery_server.store.interface import Count, CountKind, Store, TweetRow
 from rookery_server.store.memory.world import MemoryStoreWorld
 from tests.unit.services.clocks import START_MS, Mint, TestClock
@@ -23,7 +24,8 @@ class World:
         self.clock = TestClock()
         self.mint = Mint(self.clock)
         self.store: Store = MemoryStoreWorld(self.clock, shards=4).client()
-        self.audience = Audience(self.store, self.clock, Thresholds(broad_from=10, pull_from=100))
+        thresholds = Thresholds(broad_from=10, pull_from=100)
+        self.audience = Audience(self.store, self.clock, KnownUsers(self.store), thresholds)
 
     async def follow(self, follower: int, followee: int, on: bool = True) -> None:
         event = self.mint()

@@ -21,6 +21,7 @@ from rookery_server.services.hydrate import Hydration
 from rookery_server.services.inspection import HomeInspection
 from rookery_server.services.recent_readers import RecentReaders
 from rookery_server.services.truth import HomeTruth
+from rookery_server.services.users import KnownUsers
 from rookery_server.services.verifier import APART_S, BackgroundVerifier
 from rookery_server.services.verify import DIFFERENCES_SHOWN, DifferenceKind, HomeVerifier
 from rookery_server.services.witness import SILENT
@@ -41,9 +42,10 @@ class Inspected:
         self.verifier = HomeVerifier(
             world.skeletons, world.claims, truth, world.clock, codec, Hydration(store, cache), facts, self._sleep
         )
-        audience = Audience(store, world.clock, Thresholds())
+        known = KnownUsers(store)
+        audience = Audience(store, world.clock, known, Thresholds())
         explainer = HomeExplainer(store, cache, world.clock, world.skeletons, world.claims, truth, audience)
-        self.homes = HomeInspection(store, cache, world.clock, self.verifier, explainer, world.skeletons.builds)
+        self.homes = HomeInspection(known, cache, self.verifier, explainer, world.skeletons.builds)
 
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
