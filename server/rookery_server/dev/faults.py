@@ -18,6 +18,8 @@ from rookery_server.domain import events
 PATIENT_S = 10.0
 HEAL_S = 120.0
 """Ten times what the slowest of them takes."""
+AWAY_S = 3.0
+"""What nobody takes the place of is away for so long: longer than the others need to notice."""
 
 
 class Engines(Protocol):
@@ -34,8 +36,9 @@ class Faults:
     """The ways to break an installation.  Each returns what it did, once everything runs again.
 
     `star`: an author with many followers; `burst` makes it post a lot and returns while deliveries are under way.
-    `replace`: starts a worker in the place of one that was killed.  `kinds`: those this installation can take: one
-    Cassandra node is not killed."""
+    `replace`: starts a worker in the place of one that was killed.  `away_s`: how long a killed Cassandra node, or a
+    killed primary without a replica, stays away.  `kinds`: those this installation can take: one Cassandra node is not
+    killed."""
 
     def __init__(
         self,
@@ -46,9 +49,10 @@ class Faults:
         client: Client,
         star: int,
         burst: Callable[[], Awaitable[None]],
+        away_s: float = AWAY_S,
     ):
         self._stack, self._workers, self._replace, self._rng = stack, workers, replace, rng
-        self._client, self._star, self._burst = client, star, burst
+        self._client, self._star, self._burst, self._away_s = client, star, burst, away_s
         self._shards = 0
         self._replicas = len(stack.valkey) - valkey.PRIMARIES
         self.kinds: dict[str, Callable[[], Awaitable[str]]] = {
@@ -62,7 +66,7 @@ class Faults:
     async def _kill_cassandra(self) -> str:
         node = self._rng.choice(self._stack.cassandra)
         await asyncio.to_thread(node.kill)
-        await asyncio.sleep(3.0)
+        await asyncio.sleep(self._away_s)
         await asyncio.to_thread(node.restart)
         return node.name
 
@@ -72,7 +76,7 @@ class Faults:
         if self._replicas:
             await self._until(lambda: len(self._primaries()) == valkey.PRIMARIES)
         else:
-            await asyncio.sleep(3.0)  # nobody takes its place
+            await asyncio.sleep(self._away_s)
         await asyncio.to_thread(node.restart)
         await self._until(self._in_step)
         return node.name

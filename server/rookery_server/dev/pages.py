@@ -47,8 +47,11 @@ class Page:
 
 @dataclass(slots=True)
 class Scroll:
+    """`token`: of the next page; empty: before the first and after the last."""
+
     reader: int
     pages: list[Page] = field(default_factory=list)
+    token: str = ""
 
 
 @dataclass(slots=True)
@@ -69,30 +72,34 @@ def now_ms() -> int:
 
 async def scroll(client: Client, reader: int, page_size: int) -> Scroll:
     """One reader's home from the newest page to the end of history."""
-    done, token, above = Scroll(reader), "", None
-    acting = client.acting_as(reader)
-    while True:
-        began, started = now_ms(), time.monotonic()
-        page = await acting.home_page(page_size=page_size, page_token=token, timeout_s=SCROLL_S)
-        done.pages.append(
-            Page(
-                above=above,
-                ids=tuple(tweet.id for tweet in page.tweets),
-                authors=tuple(tweet.author_id for tweet in page.tweets),
-                texts=tuple(tweet.text for tweet in page.tweets),
-                complete_through_ms=page.info.complete_through.ToMilliseconds(),
-                more=bool(page.next_page_token),
-                degraded=page.info.degraded,
-                stale=page.info.stale,
-                source=page.info.source,
-                began_ms=began,
-                seconds=time.monotonic() - started,
-            )
+    done = Scroll(reader)
+    while await next_page(client, done, page_size):
+        pass
+    return done
+
+
+async def next_page(client: Client, done: Scroll, page_size: int, timeout_s: float = SCROLL_S) -> bool:
+    """Goes on with a scroll, or begins it; whether there is more.  Raises rookery.errors; then `done` is as before."""
+    began, started = now_ms(), time.monotonic()
+    acting = client.acting_as(done.reader)
+    page = await acting.home_page(page_size=page_size, page_token=done.token, timeout_s=timeout_s)
+    done.pages.append(
+        Page(
+            above=next((known.ids[-1] for known in reversed(done.pages) if known.ids), None),
+            ids=tuple(tweet.id for tweet in page.tweets),
+            authors=tuple(tweet.author_id for tweet in page.tweets),
+            texts=tuple(tweet.text for tweet in page.tweets),
+            complete_through_ms=page.info.complete_through.ToMilliseconds(),
+            more=bool(page.next_page_token),
+            degraded=page.info.degraded,
+            stale=page.info.stale,
+            source=page.info.source,
+            began_ms=began,
+            seconds=time.monotonic() - started,
         )
-        token = page.next_page_token
-        above = page.tweets[-1].id if page.tweets else above
-        if not token:
-            return done
+    )
+    done.token = page.next_page_token
+    return bool(done.token)
 
 
 async def keep_scrolling(
