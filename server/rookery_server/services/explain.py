@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from rookery_server.cache.interface import Cache
 from rookery_server.domain import ids
-from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.domain.events import shard_of
 from rookery_server.domain.limits import HOME_TRIM_AT
@@ -44,8 +43,9 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """What the cache has.  `exists`: a list that a read would use.  `listed`: it holds the tweet; `shown_from`: of the
-    ids a page of it would consider, whether this is one, and down to where (`floor_ms` 0 = the end of history)."""
+    """What the cache has.  `exists`: a list that a read would use.  `listed`: it holds the tweet, or one that no read
+    would use does.  `considered`: it is among the ids a page of it would consider, which go down to `floor` (0 = the
+    end of history)."""
 
     exists: bool = False
     listed: bool = False
@@ -84,14 +84,13 @@ class HomeExplainer:
         self,
         store: Store,
         cache: Cache,
-        clock: Clock,
         skeletons: Skeletons,
         claims: ClaimTracker,
         truth: HomeTruth,
         audience: Audience,
     ):
-        self._store, self._cache, self._clock = store, cache, clock
-        self._skeletons, self._claims, self._truth, self._audience = skeletons, claims, truth, audience
+        self._store, self._cache, self._skeletons = store, cache, skeletons
+        self._claims, self._truth, self._audience = claims, truth, audience
 
     async def explain(self, user_id: int, tweet_id: int) -> Explanation:
         """Raises StoreUnavailable."""
@@ -124,15 +123,16 @@ class HomeExplainer:
     async def _cached(self, user_id: int, tweet_id: int, author_id: int) -> Cached:
         try:
             snapshot = await self._claims.snapshot()
-            read = await self._cache.read_home(user_id, 0, 2 * HOME_TRIM_AT)
             reading = await self._skeletons.listed(user_id, snapshot, Want(HOME_TRIM_AT))
             lists = await self._cache.read_authors([author_id], WHOLE_LIST) if author_id else {}
+            in_author_list = any(tweet_id in one.ids for one in lists.values())
+            if reading is None or reading.listed is None:
+                unused = await self._cache.read_home(user_id, 0, 2 * HOME_TRIM_AT)
+                return Cached(listed=tweet_id in unused.ids, in_author_list=in_author_list)
         except CacheUnavailable:
             return Cached()
-        in_author_list = any(tweet_id in one.ids for one in lists.values())
-        if reading is None:
-            return Cached(listed=tweet_id in read.ids, in_author_list=in_author_list)
         part = await reading.sources[0].slice(BEYOND, HOME_TRIM_AT)
+        read = reading.listed.seen
         return Cached(
             exists=True,
             listed=tweet_id in read.ids,

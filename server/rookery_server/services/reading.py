@@ -91,6 +91,11 @@ class ListSource:
         if not self._gone:
             self._claim_ms = min(self._claim_ms, snapshot.claim_for([read.link]))
 
+    @property
+    def seen(self) -> HomeRead:
+        """What was last read of the list."""
+        return self._read
+
     def complete_through_ms(self) -> int:
         return self._claim_ms
 

@@ -143,7 +143,7 @@ class ServerProcess:
         shards = [leases.shard_name(shard) for shard in range(store.shards)]
         audience, truth = Audience(store, clock, users, self._choices.thresholds), HomeTruth(store, clock, codec)
         verifier = HomeVerifier(skeletons, self._claims, truth, clock, codec, hydration, sight.facts)
-        explainer = HomeExplainer(store, cache, clock, skeletons, self._claims, truth, audience)
+        explainer = HomeExplainer(store, cache, skeletons, self._claims, truth, audience)
         self._verifier = BackgroundVerifier(verifier, self._recent, clock, seen, self._choices.verify_every_s)
         return UseCases(
             users=Users(store, clock, mint, users, accounts, changes, quotas, writes, seen),

@@ -44,7 +44,7 @@ class Inspected:
         )
         known = KnownUsers(store)
         audience = Audience(store, world.clock, known, Thresholds())
-        explainer = HomeExplainer(store, cache, world.clock, world.skeletons, world.claims, truth, audience)
+        explainer = HomeExplainer(store, cache, world.skeletons, world.claims, truth, audience)
         self.homes = HomeInspection(known, cache, self.verifier, explainer, world.skeletons.builds)
 
     async def _sleep(self, seconds: float) -> None:
@@ -272,6 +272,27 @@ async def test_explain_tells_everything_that_decides(inspected: Inspected) -> No
     await world.unfollow(alice, bob)
     gone = await inspected.homes.explain(world.call(alice), alice, tweet)
     assert (gone.following, gone.cached) == (False, False)
+
+
+async def test_explain_reads_a_list_that_serves_once(inspected: Inspected) -> None:
+    world = inspected.world
+    alice, bob = await pair(world)
+    posts = await posts_of(world, bob, 3)
+    await world.page(alice)
+    world.cache.calls.clear()
+    found = await inspected.homes.explain(world.call(alice), alice, posts[0])
+    assert (found.verdict, found.cached, found.listed) == (Verdict.LISTED, True, True)
+    assert world.cache.calls.count("read_home") == 1
+
+
+async def test_explain_tells_what_a_list_holds_that_no_page_is_read_from(inspected: Inspected) -> None:
+    world = inspected.world
+    alice, bob = await pair(world)
+    posts = await posts_of(world, bob, 3)
+    await world.page(alice)
+    world.cache.built_under[alice] = 1
+    found = await inspected.homes.explain(world.call(alice), alice, posts[0])
+    assert (found.verdict, found.cached, found.listed) == (Verdict.BUILT_ON_READ, False, True)
 
 
 async def test_explain_without_the_cache(inspected: Inspected) -> None:
