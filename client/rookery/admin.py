@@ -18,6 +18,13 @@ class AdminCalls(Calls):
         request, reply = admin_pb2.GetOutboxStatusRequest(days=days), admin_pb2.GetOutboxStatusResponse
         return await self._call(admin_pb2_grpc.AdminServiceStub, "GetOutboxStatus", request, reply, timeout_s)
 
+    async def release_dead_letters(
+        self, event_ids: Iterable[int], *, timeout_s: float = LIST_S
+    ) -> admin_pb2.ReleaseDeadLettersResponse:
+        """Only after what they concern was mended: claims wait for them no longer."""
+        request, reply = admin_pb2.ReleaseDeadLettersRequest(event_ids=event_ids), admin_pb2.ReleaseDeadLettersResponse
+        return await self._call(admin_pb2_grpc.AdminServiceStub, "ReleaseDeadLetters", request, reply, timeout_s)
+
     async def list_shards(self, *, timeout_s: float = LIST_S) -> admin_pb2.ListShardsResponse:
         request, reply = admin_pb2.ListShardsRequest(), admin_pb2.ListShardsResponse
         return await self._call(admin_pb2_grpc.AdminServiceStub, "ListShards", request, reply, timeout_s)

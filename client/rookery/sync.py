@@ -288,6 +288,9 @@ class Client:
     def outbox_status(self, *, days: int = 0) -> admin_pb2.GetOutboxStatusResponse:
         return self._loop.run(self._client.outbox_status(days=days))
 
+    def release_dead_letters(self, event_ids: Iterable[int]) -> admin_pb2.ReleaseDeadLettersResponse:
+        return self._loop.run(self._client.release_dead_letters(event_ids))
+
     def list_shards(self) -> admin_pb2.ListShardsResponse:
         return self._loop.run(self._client.list_shards())
 

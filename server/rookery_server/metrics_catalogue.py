@@ -116,7 +116,7 @@ UNKNOWN_OUTCOMES = Spec(
         _closed("operation", "create_user", "update_profile", "create_tweet", "delete_tweet", "follow", "unfollow",
                 "set_protected", "rename", "deactivate", "reactivate", "block", "unblock", "mute", "unmute",
                 "approve_follow", "deny_follow", "rebuild_home_timeline", "suspend_user", "unsuspend_user",
-                "recount_user", "lease", "checkpoint", "push", "watermark", "overwrite"),
+                "recount_user", "release_dead_letters", "lease", "checkpoint", "push", "watermark", "overwrite"),
         _closed("store", "cassandra", "redis"),
     ),
 )  # fmt: skip

@@ -38,10 +38,20 @@ def outbox(context: typer.Context) -> None:
                 rows,
             )
         if status.dead_letters:
-            dead = [(d.shard, d.event_id, d.error) for d in status.dead_letters]
-            render.table(on.out, "could not be decoded", ("shard", "event", "error"), dead)
+            dead = [(d.shard, d.event_id, d.error, "released" if d.released else "waits") for d in status.dead_letters]
+            render.table(on.out, "could not be decoded", ("shard", "event", "error", "claims"), dead)
 
     on.show(status, human)
+
+
+@app.command()
+def release(context: typer.Context, events: list[int]) -> None:
+    """Let claims pass events that could not be decoded.  Mend what they concern first (docs/runbooks)."""
+    on = session(context)
+
+    reply = on.run(lambda client: client.release_dead_letters(events))
+    said = f"released {len(events)}; claims move within some seconds"
+    on.show(reply, lambda: on.out.print(said, highlight=False))
 
 
 @app.command()

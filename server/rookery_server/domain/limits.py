@@ -148,6 +148,8 @@ WATERMARK_LAG_MS = ATTEMPT_LIFE_MS + 2 * CLOCK_BOUND_MS
 """W = start of the poll minus this: life of an attempt + what two clocks may differ."""
 REREAD_MS = 10_000
 """Every poll reads the last ten seconds again."""
+LOG_DAYS = 7
+"""The life of the log: an event is gone after it, and lists from before it are built anew by then."""
 DEGRADED_AFTER_MS = 20_000
 MARKS_PERIOD_S = 0.5
 """How often a server reads the watermarks of every primary."""

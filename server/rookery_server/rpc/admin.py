@@ -41,11 +41,23 @@ class AdminServicer:
             held=status.held,
             checkpoint=convert.maybe_timestamp(status.checkpoint_ms),
             dead_letters=[
-                pb.DeadLetter(shard=letter.shard, event_id=letter.event_id, error=letter.error, raw=letter.raw)
+                pb.DeadLetter(
+                    shard=letter.shard,
+                    event_id=letter.event_id,
+                    error=letter.error,
+                    raw=letter.raw,
+                    released=letter.event_id in status.released,
+                )
                 for letter in status.dead
             ],
             more_dead_letters=status.more_dead,
         )
+
+    async def ReleaseDeadLetters(
+        self, request: pb.ReleaseDeadLettersRequest, call: Call
+    ) -> pb.ReleaseDeadLettersResponse:
+        await self._admin.release(request.event_ids)
+        return pb.ReleaseDeadLettersResponse()
 
     async def ListShards(self, request: pb.ListShardsRequest, call: Call) -> pb.ListShardsResponse:
         return pb.ListShardsResponse(shards=[_shard(status) for status in await self._admin.shards()])

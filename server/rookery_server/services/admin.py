@@ -1,4 +1,4 @@
-"""What the delivery machinery is doing.  Looks, and changes nothing."""
+"""What the delivery machinery is doing.  Looks, and changes nothing but what waits for an operator."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from rookery_server.cache.interface import Cache, Marks
 from rookery_server.domain import events, ids
 from rookery_server.domain.clock import Clock
-from rookery_server.domain.errors import CacheUnavailable
-from rookery_server.domain.limits import ATTEMPT_LIFE_MS
+from rookery_server.domain.errors import CacheUnavailable, NotFound
+from rookery_server.domain.limits import ATTEMPT_LIFE_MS, LOG_DAYS
+from rookery_server.services.batches import checked_batch
 from rookery_server.services.claims import least
-from rookery_server.store.interface import DeadLetter, Lease, Store
+from rookery_server.store.interface import DeadLetter, Lease, Store, released_of
 
 __all__ = ["Admin", "DeadLetter", "Lease", "Marks", "OutboxStatus", "ShardStatus", "WatermarksStatus"]
 
-DEAD_DAYS = 7
-"""The life of the log: an older event is gone."""
 DEAD_SHOWN = 100
 """A person reads no more at once, and one is reason enough to look."""
 PENDING_WINDOWS = 60
@@ -39,13 +38,15 @@ class ShardStatus:
 
 @dataclass(frozen=True, slots=True)
 class OutboxStatus:
-    """`checkpoint_ms`: the least of all shards, None while one has none.  `dead`: newest first, at most 100."""
+    """`checkpoint_ms`: the least of all shards, None while one has none.  `dead`: newest first, at most 100, of which
+    claims no longer wait for those in `released`."""
 
     shards: int
     held: int
     checkpoint_ms: int | None
     dead: tuple[DeadLetter, ...]
     more_dead: bool
+    released: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,15 @@ class Admin:
         self._store, self._cache, self._clock, self._reader = store, cache, clock, reader
         self._shard_leases, self._other_leases = tuple(shard_leases), tuple(other_leases)
 
-    async def outbox(self, days: int = DEAD_DAYS) -> OutboxStatus:
+    async def outbox(self, days: int = LOG_DAYS) -> OutboxStatus:
         """`days` of dead letters: 0 = 7, at most 7."""
+        days = min(days or LOG_DAYS, LOG_DAYS)
         checkpoints = [
             (await self._store.load_progress(self._reader, shard)).checkpoint_ms for shard in range(self._store.shards)
         ]
         leases = await self._store.read_leases(self._shard_leases)
-        dead = await self._store.dead_letters(self._reader, min(days or DEAD_DAYS, DEAD_DAYS))
+        dead = await self._store.dead_letters(self._reader, days)
+        released = await self._store.dead_letters(released_of(self._reader), days)
         newest = sorted(dead, key=lambda letter: -letter.event_id)
         return OutboxStatus(
             self._store.shards,
@@ -86,7 +89,19 @@ class Admin:
             min(checkpoints) or None,
             tuple(newest[:DEAD_SHOWN]),
             len(newest) > DEAD_SHOWN,
+            frozenset(letter.event_id for letter in released),
         )
+
+    async def release(self, event_ids: Sequence[int]) -> None:
+        """Claims wait no longer for these dead letters: an operator has mended what they concerned (D10).  Again is OK.
+        Raises InvalidArgument; NotFound, and releases nothing, if one of them is not filed; StoreUnavailable."""
+        wanted = checked_batch(event_ids, "event_ids")
+        filed = {letter.event_id: letter for letter in await self._store.dead_letters(self._reader, LOG_DAYS)}
+        unknown = [event_id for event_id in wanted if event_id not in filed]
+        if unknown:
+            raise NotFound(f"no dead letter {unknown[0]}")
+        for event_id in wanted:
+            await self._store.bury(released_of(self._reader), filed[event_id])
 
     async def shards(self) -> tuple[ShardStatus, ...]:
         """Every shard of the log, by number."""

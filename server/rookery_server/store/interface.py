@@ -324,6 +324,12 @@ class DeadLetter:
     error: str
 
 
+def released_of(reader: str) -> str:
+    """The reader under whose name a dead letter of `reader` is filed once more to say that it was released: no claim
+    waits for it any longer."""
+    return f"{reader}/released"
+
+
 class OutboxStore(Protocol):
     """`shards` is fixed when the keyspace is created; adapters file an event by `events.shard_of(subject, shards)`."""
 

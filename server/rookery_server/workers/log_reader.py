@@ -34,6 +34,8 @@ class ShardLog:
         self._inherited_ms = self.checkpoint_ms = progress.checkpoint_ms
         self._cursor_ms = clock.now_ms()
         self.open: dict[int, Event | None] = {}
+        self.held: set[int] = set()
+        """Dead, filed, and not released: W waits for them (D10)."""
         self.heard: dict[int, Event] = {}
         """Rung for and not yet read from the log."""
         self._late: deque[tuple[int, Event]] = deque()
@@ -76,7 +78,7 @@ class ShardLog:
     def begin(self, event_id: int, event: Event | None) -> bool:
         """Opens an event unless it was seen before; whether it was opened."""
         seen = self._seen.setdefault(events.window_of(event_id), set())
-        if event_id in seen or event_id in self.open:
+        if event_id in seen or event_id in self.open or event_id in self.held:
             return False
         seen.add(event_id)
         self.open[event_id] = event
@@ -91,8 +93,19 @@ class ShardLog:
 
     # --- applied ------------------------------------------------------------------------------------------------
 
+    def hold(self, event_id: int) -> None:
+        """Dead: nobody works at it any more, and W stays below it until it is released."""
+        del self.open[event_id]
+        self.held.add(event_id)
+
+    def release(self, event_id: int, highest_ms: int) -> None:
+        """A person has seen to what a dead event concerned.  `highest_ms` as for `finish`."""
+        self.held.remove(event_id)
+        self.open[event_id] = None
+        self.finish(event_id, highest_ms)
+
     def finish(self, event_id: int, highest_ms: int) -> None:
-        """Applied, or dead.  `highest_ms`: the highest W written so far; an event below it is late (C6, D12)."""
+        """Applied.  `highest_ms`: the highest W written so far; an event below it is late (C6, D12)."""
         event, now = self.open.pop(event_id), self._clock.now_ms()
         late = ids.time_ms(event_id) <= highest_ms
         if late and event is not None:
@@ -109,11 +122,13 @@ class ShardLog:
 
     def settled_ms(self) -> int:
         """The highest time W may say: five seconds before the last completed poll began, below all that is open."""
-        bound = self._cursor_ms - limits.WATERMARK_LAG_MS
-        return min(bound, ids.time_ms(min(self.open)) - 1) if self.open else bound
+        bound, oldest = self._cursor_ms - limits.WATERMARK_LAG_MS, self.oldest_open_ms()
+        return bound if oldest is None else min(bound, oldest - 1)
 
     def oldest_open_ms(self) -> int | None:
-        return ids.time_ms(min(self.open)) if self.open else None
+        """Of what W waits for, dead or not."""
+        waiting = [min(of) for of in (self.open, self.held) if of]
+        return ids.time_ms(min(waiting)) if waiting else None
 
     # --- audits and progress ------------------------------------------------------------------------------------
 
@@ -128,7 +143,7 @@ class ShardLog:
         return self.begin(row.event_id, row.event)
 
     def due(self) -> Sequence[tuple[int, int]]:
-        busy: Collection[int] = self.open
+        busy: Collection[int] = {*self.open, *self.held} if self.held else self.open
         return self._prints.due(self.checkpoint_ms, self._clock.now_ms(), busy, self._settings.audits_at_once)
 
     def move_checkpoint(self, written: Collection[int]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from rookery_server.cache.interface import Bell, Deliveries
-from rookery_server.domain import events
+from rookery_server.domain import events, limits
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
 from rookery_server.domain.minting import WallGuard
@@ -30,6 +30,7 @@ from rookery_server.store.interface import (
     TierStore,
     TweetStore,
     UserStore,
+    released_of,
 )
 from rookery_server.workers import watermark
 from rookery_server.workers.apply import Applier
@@ -273,8 +274,7 @@ class Worker:
             return
         await asyncio.gather(*(self._look_after(shard) for shard in self._working()))
         self._recounts.report()
-        if 0 in self._shards:
-            await self._count_dead()
+        await self._look_after_dead()
 
     async def _look_after(self, shard: ShardAtWork) -> None:
         await shard.audit()
@@ -282,13 +282,23 @@ class Worker:
             log.warning("shard %d: a higher fence has written", shard.shard)
             await self._leases.lose(shard.shard)
 
-    async def _count_dead(self) -> None:
-        """By the owner of the first shard alone, since the number is everybody's."""
+    async def _look_after_dead(self) -> None:
+        """Lets go what was released.  The number is everybody's: the owner of the first shard says it."""
+        holding = [shard for shard in self._working() if shard.holds_dead]
+        if not holding and 0 not in self._shards:
+            return
         try:
-            dead = await self._store.dead_letters(self._settings.reader, days=7)
+            released = await self._dead(released_of(self._settings.reader))
+            dead = await self._dead(self._settings.reader) if 0 in self._shards else set()
         except StoreUnavailable:
             return
-        self.metrics.outbox_dead().set(len(dead))
+        for shard in holding:
+            shard.release(released)
+        if 0 in self._shards:
+            self.metrics.outbox_dead().set(len(dead - released))
+
+    async def _dead(self, reader: str) -> set[int]:
+        return {letter.event_id for letter in await self._store.dead_letters(reader, limits.LOG_DAYS)}
 
     # --- tiers and counts ---------------------------------------------------------------------------------------
 

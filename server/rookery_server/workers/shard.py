@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from rookery_server.cache.interface import Deliveries, Link
 from rookery_server.domain import ids
@@ -133,10 +133,23 @@ class ShardAtWork:
             await self._store.bury(self._settings.reader, letter)
 
         if await self._until_done(row.event_id, attempt):
-            log.error("event %d of shard %d cannot be decoded: %s", row.event_id, self.shard, row.error)
+            log.error(
+                "event %d of shard %d cannot be decoded and holds every claim: %s", row.event_id, self.shard, row.error
+            )
             self._metrics.outbox_dead().inc()
-            self._log.finish(row.event_id, self.marks.highest())
+            self._log.hold(row.event_id)
             done()
+
+    @property
+    def holds_dead(self) -> bool:
+        """Whether W waits for an event that nobody works at (D10)."""
+        return bool(self._log.held)
+
+    def release(self, event_ids: Collection[int]) -> None:
+        """Those of these that are dead hold W no longer."""
+        for event_id in self._log.held.intersection(event_ids):
+            self._log.release(event_id, self.marks.highest())
+            log.warning("event %d of shard %d was released", event_id, self.shard)
 
     async def _until_done(self, event_id: int, attempt: Callable[[bool], Awaitable[None]]) -> bool:
         """Repeats until it succeeds; False when the shard is being given back."""

@@ -33,9 +33,16 @@ async def test_outbox(fakes: Fakes, stub: admin_pb2_grpc.AdminServiceAsyncStub) 
     assert (status.shards, status.held, status.more_dead_letters) == (16, 15, True)
     assert not status.HasField("checkpoint")
     assert status.dead_letters[0] == pb.DeadLetter(shard=1, event_id=99, error="format version 9", raw=b"\xff")
+    fakes.admin.outbox.return_value = OutboxStatus(16, 15, None, dead, False, frozenset({99}))
+    assert (await stub.GetOutboxStatus(pb.GetOutboxStatusRequest())).dead_letters[0].released
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.GetOutboxStatus(pb.GetOutboxStatusRequest(days=-1))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_dead_letters_are_released(fakes: Fakes, stub: admin_pb2_grpc.AdminServiceAsyncStub) -> None:
+    await stub.ReleaseDeadLetters(pb.ReleaseDeadLettersRequest(event_ids=[99, 98]))
+    assert list(given(fakes.admin.release)[0]) == [99, 98]
 
 
 async def test_shards_and_leases(fakes: Fakes, stub: admin_pb2_grpc.AdminServiceAsyncStub) -> None:

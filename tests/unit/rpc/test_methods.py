@@ -51,6 +51,7 @@ def test_what_changes_something_is_marked() -> None:
         *("CreateTweet", "DeleteTweet"),
         *("Follow", "Unfollow", "Block", "Unblock", "Mute", "Unmute", "ApproveFollow", "DenyFollow"),
         *("RebuildHomeTimeline", "SuspendUser", "UnsuspendUser", "RecountUser"),
+        "ReleaseDeadLetters",
     }
 
 

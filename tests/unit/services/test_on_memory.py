@@ -11,7 +11,7 @@ import pytest
 from rookery_server.cache import keys
 from rookery_server.cache.interface import HistoryRead
 from rookery_server.cache.memory.world import MemoryCacheWorld
-from rookery_server.domain import ids
+from rookery_server.domain import events, ids
 from rookery_server.domain.errors import NotFound
 from rookery_server.domain.fanout import AuthorTier, Crossing, Thresholds
 from rookery_server.domain.limits import HOME_KEPT, REREAD_MS, WATERMARK_LAG_MS
@@ -318,6 +318,40 @@ async def test_the_operators_view(stage: Stage) -> None:
     assert set(marks.nodes) == set(stage.caches.nodes)
     assert marks.claim_ms == min(status.watermark_ms or 0 for status in shards)
     assert [lease.name for lease in await stage.one.admin.leases()] == [f"shard/{n}" for n in range(SHARDS)]
+
+
+async def test_delivery_D10_no_page_claims_what_a_dead_letter_may_have_concerned(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.follow(alice, bob)
+    await stage.two.page(alice)
+    encode = events.encode
+    with monkeypatch.context() as newer_release:
+        newer_release.setattr(events, "encode", lambda event: b"\x09" + encode(event)[1:])
+        lost = await stage.post(bob)
+    await stage.pass_time(60)
+    delivered = await stage.post(bob)
+    await stage.pass_time(60)
+    page = await stage.two.page(alice)
+    assert list(page.tweet_ids) == [delivered], "it was never delivered"
+    assert page.info.complete_through_ms is not None
+    assert page.info.complete_through_ms < ids.time_ms(lost)
+    assert page.info.degraded
+    (letter,) = (await stage.one.admin.outbox()).dead
+    for node in stage.caches.nodes.values():
+        node.restart_empty()
+    await stage.pass_time(20)
+    with pytest.raises(NotFound):
+        await stage.one.admin.release([letter.event_id, letter.event_id + 1])
+    assert (await stage.one.admin.outbox()).released == frozenset()
+    await stage.one.admin.release([letter.event_id])
+    assert (await stage.one.admin.outbox()).released == {letter.event_id}
+    await stage.pass_time(10)
+    page = await stage.two.page(alice)
+    assert list(page.tweet_ids) == [delivered, lost]
+    assert (page.info.complete_through_ms or 0) > ids.time_ms(delivered)
+    assert not page.info.degraded
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from rookery_server.domain import events, ids
 from rookery_server.domain.events import Event, EventKind
-from rookery_server.store.interface import FollowersPage
+from rookery_server.store.interface import FollowersPage, released_of
 from rookery_server.workers.runner import Worker
 from rookery_server.workers.settings import WorkerSettings
 from tests.unit.workers.world import SHARDS, World, spin, value
@@ -344,8 +345,61 @@ async def test_delivery_D10_only_what_cannot_be_decoded_dies_and_at_once(world: 
     assert world.cache.home(1) == [tweet]
     assert world.truth.dead[bad].raw == b"\xff"
     await world.time.advance(10)
-    assert world.claim(AUTHOR) > ids.time_ms(bad)
     assert value(worker.metrics, "rookery_outbox_dead") == 1
+
+
+async def test_delivery_D10_no_claim_passes_a_dead_event_before_it_is_released(world: World) -> None:
+    """Nobody knows whose lists it concerned."""
+    crowd(world, 1)
+    worker = await world.start()
+    bad = world.mint()
+    world.commit_raw(AUTHOR, bad, b"\xff", None, "format version 255")
+    await world.time.advance(3_600)
+    tweet = world.post(AUTHOR)
+    await world.time.advance(30)
+    assert world.cache.home(1) == [tweet], "its neighbours go on"
+    assert ids.time_ms(bad) - 2_000 < world.claim(AUTHOR) < ids.time_ms(bad)
+    assert world.truth.progress[world.shard(AUTHOR)].checkpoint_ms < ids.time_ms(bad)
+    await world.truth.bury(released_of("fanout"), world.truth.dead[bad])
+    await world.time.advance(7)
+    assert world.claim(AUTHOR) > ids.time_ms(tweet)
+    assert value(worker.metrics, "rookery_outbox_dead") == 0
+
+
+async def test_delivery_D10_a_successor_holds_what_is_dead_and_passes_what_was_released(world: World) -> None:
+    worker = await world.start()
+    held, released = world.mint(), world.mint(age_s=-20)
+    world.commit_raw(AUTHOR, held, b"\xff", None, "format version 255")
+    world.commit_raw(AUTHOR, released, b"\xfe", None, "format version 254")
+    await world.time.advance(30)
+    await world.truth.bury(released_of("fanout"), world.truth.dead[released])
+    await world.kill(worker)
+    world.truth.dead.clear()
+    await world.start("b")
+    await world.time.advance(60)
+    assert set(world.truth.dead) == {held, released}
+    assert world.claim(AUTHOR) < ids.time_ms(held)
+    await world.truth.bury(released_of("fanout"), world.truth.dead[held])
+    await world.time.advance(7)
+    assert world.claim(AUTHOR) > ids.time_ms(released)
+
+
+async def test_delivery_D10_a_worker_that_can_read_it_applies_it(world: World) -> None:
+    """A newer release takes the shard over."""
+    crowd(world, 1)
+    worker = await world.start()
+    tweet = world.mint()
+    world.commit_tweet(AUTHOR, tweet)
+    known = Event(world.mint(), EventKind.POST, AUTHOR, tweet, ids.write_timestamp_us(tweet))
+    world.commit_raw(AUTHOR, known.id, b"\xff", None, "format version 2")
+    await world.time.advance(30)
+    assert world.claim(AUTHOR) < ids.time_ms(known.id)
+    await world.kill(worker)
+    world.truth.log = [replace(row, event=known) if row.event_id == known.id else row for row in world.truth.log]
+    await world.start("b")
+    await world.time.advance(30)
+    assert world.cache.home(1) == [tweet]
+    assert world.claim(AUTHOR) > ids.time_ms(known.id)
 
 
 async def test_delivery_D10_a_store_that_is_away_kills_nothing(world: World) -> None:

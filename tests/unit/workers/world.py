@@ -31,6 +31,7 @@ from rookery_server.store.interface import (
     UserTweetIds,
     UserTweets,
     WindowPrint,
+    released_of,
 )
 from rookery_server.workers.runner import Worker
 from rookery_server.workers.settings import WorkerSettings
@@ -103,6 +104,7 @@ class Truth:
         self.counted: dict[int, Progress] = {}
         """Progress of the reader `counts`."""
         self.dead: dict[int, DeadLetter] = {}
+        self.released: dict[int, DeadLetter] = {}
         self.leases: dict[str, Lease] = {}
         self.offsets: tuple[int, ...] = (0, 0, 0)
         self.down = False
@@ -245,11 +247,14 @@ class Truth:
 
     async def bury(self, reader: str, letter: DeadLetter) -> None:
         await self._ask("bury")
-        self.dead[letter.event_id] = letter
+        self._filed(reader)[letter.event_id] = letter
 
     async def dead_letters(self, reader: str, days: int) -> tuple[DeadLetter, ...]:
         await self._ask("dead_letters")
-        return tuple(self.dead.values())
+        return tuple(self._filed(reader).values())
+
+    def _filed(self, reader: str) -> dict[int, DeadLetter]:
+        return self.released if reader == released_of("fanout") else self.dead
 
     # leases and clocks
 
