@@ -21,6 +21,7 @@ from rookery_server.cache.memory.relations import stored
 from rookery_server.cache.memory.values import StoredRelations
 from rookery_server.domain import ids, limits
 from rookery_server.domain.events import Event, EventKind
+from rookery_server.domain.fanout import Tier
 from rookery_server.services import builds, skeleton
 from rookery_server.services.claims import Snapshot
 from rookery_server.services.writes import StartedWrites
@@ -66,12 +67,12 @@ def followers_before_the_author(stack: ExitStack) -> None:
 
     async def reversed_run(
         self: FanOut, event: Event, links: Mapping[str, Link], in_place: bool, stop: Any
-    ) -> tuple[int, frozenset[str]]:
+    ) -> tuple[Tier, frozenset[str]]:
         other = copy.copy(self)
         other._cache = NotYet(self._cache)
-        followers, behind = await run(other, event, links, in_place, stop)
+        tier, behind = await run(other, event, links, in_place, stop)
         placed = await self._cache.place_author(event.subject, event.target, links)
-        return followers, behind | placed.behind
+        return tier, behind | placed.behind
 
     stack.enter_context(patch.object(FanOut, "run", reversed_run))
 

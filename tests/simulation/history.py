@@ -319,7 +319,7 @@ class History(Streams, Society, Troubles):
 def simulate(seed: int, trace: Trace | None = None, climate: Climate | None = None) -> Outcome:
     """Raises Wrong, or whatever a process died of."""
     logging.disable(logging.CRITICAL)
-    loop, trace = VirtualTimeLoop(), trace or Trace()
+    loop, trace = VirtualTimeLoop.new(), trace or Trace()
     group_tasks(loop)
     history = History(seed, trace, loop, climate)
     loop.set_exception_handler(history.unhandled)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Collection, Coroutine, Sequence
+from typing import Any, TypeAlias
 
+from rookery_server.domain.tokens import ConsistencyToken, NewerCursor, PageCursor
+from rookery_server.services.pages import TimelinePage
 from rookery_server.services.posting import Draft
 from tests.simulation.processes import Answer, Server
 from tests.support.faults import Trace
@@ -16,6 +18,7 @@ from tests.support.virtual_time import VirtualTimeLoop
 
 DEEDS = {"post": 30, "delete": 4}
 """How often, in proportion."""
+Position: TypeAlias = PageCursor | NewerCursor | None
 
 
 class People:
@@ -29,7 +32,18 @@ class People:
     servers: list[Server]
     texts: int
 
-    async def _page(self, user: int, position: None, server: Server, size: int = 0, **named: Any) -> Any:
+    async def _page(
+        self,
+        user: int,
+        position: Position,
+        server: Server,
+        size: int = 0,
+        *,
+        token: ConsistencyToken | None = None,
+        token_post: Post | None = None,
+        named: Collection[Change[Any]] = (),
+        known: bool = False,
+    ) -> TimelinePage | None:
         raise NotImplementedError
 
     def _told(self, *what: object) -> None:
@@ -95,8 +109,8 @@ class People:
         answered, quoted = self._spoken_of(0.15), self._spoken_of(0.15)
         post.answered = answered.author if answered else 0
         post.quoted = quoted.author if quoted else 0
-        ids = [one.tweet_id or 0 if one else 0 for one in (answered, quoted)]
-        return post, Draft(post.text, *ids)
+        answered_id, quoted_id = (one.tweet_id or 0 if one else 0 for one in (answered, quoted))
+        return post, Draft(post.text, answered_id, quoted_id)
 
     def _spoken_of(self, probability: float) -> Post | None:
         return self.dice.choice(self._recent(20)) if self.dice.random() < probability else None
@@ -109,7 +123,7 @@ class People:
         """Mostly because nobody knows; now and then although it was answered."""
         return self.dice.random() < (0.6 if post.tries[-1].outcome == "info" else 0.05)
 
-    async def _try_post(self, post: Post, draft: Draft, request_id: str) -> object:
+    async def _try_post(self, post: Post, draft: Draft, request_id: str) -> ConsistencyToken | None:
         server, operation = self._server(), Operation(self.loop.now)
         post.tries.append(operation)
         work = server.tweets.create(server.call(post.author), draft, request_id)
@@ -117,7 +131,8 @@ class People:
         if answer.outcome != "ok":
             return None
         self.oracle.learn(post, answer.value.tweet_id)
-        return answer.value.token
+        token: ConsistencyToken | None = answer.value.token
+        return token
 
     async def _try_other_content(self, post: Post, request_id: str) -> None:
         """One request id is one content: whichever is acked first, the other never is."""
@@ -139,11 +154,11 @@ class People:
         if answer.outcome == "ok" and self.dice.random() < 0.4:
             readers = [user for user in self.people if self.oracle.follows[user, post.author].ever(True)]
             reader = self.dice.choice([post.author, *readers])
-            named = {"token": answer.value.token, "token_post": post} if self.dice.random() < 0.5 else {}
-            await self._page(reader, None, self._server(), **named)
+            token, token_post = (answer.value.token, post) if self.dice.random() < 0.5 else (None, None)
+            await self._page(reader, None, self._server(), token=token, token_post=token_post)
 
     async def _look_after(self, user: int, answer: Answer, *changes: Change[Any]) -> None:
         """Half of them look at once what they have done, half of these with the token they got."""
         if answer.outcome == "ok" and self.dice.random() < 0.5:
-            named = {"token": answer.value.token, "named": changes} if self.dice.random() < 0.5 else {}
-            await self._page(user, None, self._server(), **named)
+            token, named = (answer.value.token, changes) if self.dice.random() < 0.5 else (None, ())
+            await self._page(user, None, self._server(), token=token, named=named)

@@ -11,10 +11,10 @@ from rookery_server.domain.errors import NotFound
 from rookery_server.domain.frames import unframe
 from rookery_server.domain.limits import REREAD_MS
 from rookery_server.domain.merge import BEYOND
-from rookery_server.domain.tokens import NewerCursor, PageCursor
+from rookery_server.domain.tokens import ConsistencyToken, NewerCursor, PageCursor
 from rookery_server.services.live import LiveMessage
 from rookery_server.services.pages import TimelinePage
-from tests.simulation.people import People
+from tests.simulation.people import People, Position
 from tests.simulation.processes import Server, parsed
 from tests.support.faults import START_MS
 from tests.support.oracle import Judge, Post, Read, Wrong, check_form, name
@@ -26,7 +26,6 @@ LATE_MS = 4_000
 """An ack this long after the id is of a repeat: what is newer than a cursor need not hold it."""
 SURELY_CLAIMED_MS = 60_000
 """Changes acked so long ago are applied everywhere; a path that claims nothing is held to those alone."""
-Position = PageCursor | NewerCursor | None
 
 
 class Readers(People):
@@ -49,14 +48,14 @@ class Readers(People):
         server: Server,
         size: int = 0,
         *,
-        token: object = None,
+        token: ConsistencyToken | None = None,
         token_post: Post | None = None,
         named: Collection[Change[Any]] = (),
         known: bool = False,
     ) -> TimelinePage | None:
         began = self.loop.now
         size = size or self.dice.choice([2, 5, 20, 100])
-        work = server.home.page(server.call(user), size, position, token, known)  # type: ignore[arg-type]
+        work = server.home.page(server.call(user), size, position, token, known)
         answer = await server.ask(work)
         page = answer.value
         if answer.outcome != "ok":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from types import CoroutineType
 from typing import Any
 
 from rookery_server.domain.errors import NotFound
@@ -198,8 +199,8 @@ class Society(People):
     async def _change(
         self, of: int, actor: int, server: Server, register: Register[bool], work: Coroutine[Any, Any, Any], value: bool
     ) -> None:
-        change = register.begin(self.loop.now, value)
-        name = work.__qualname__
+        assert isinstance(work, CoroutineType)
+        change, name = register.begin(self.loop.now, value), work.__qualname__
         answer = await self._ask(actor, server, work, Operation(self.loop.now), (change,), name, of, value)
         if answer.outcome == "ok" and self.dice.random() < 0.6:
             await self._page(self._person(), None, self._server())

@@ -18,6 +18,7 @@ from rookery_server.services import own_copies
 from rookery_server.services.account_changes import AccountChanges
 from rookery_server.services.blocks import Blocks
 from rookery_server.services.calls import Call
+from rookery_server.services.counting import recount
 from rookery_server.services.edges import EdgeChanged, Edges
 from rookery_server.services.facts import FactFinder
 from rookery_server.services.follow_requests import FollowRequests
@@ -26,6 +27,7 @@ from rookery_server.services.live_progress import Progress
 from rookery_server.services.pages import TimelinePage
 from rookery_server.services.tiers import TierDirectory
 from rookery_server.services.tokens import block_token
+from rookery_server.store.interface import CountKind
 from rookery_server.workers import counts as recounting
 from rookery_server.workers.relations import RelationApplier
 from tests.simulation.plans import Bug, Plan
@@ -192,9 +194,8 @@ def streams_move_without_proof(stack: ExitStack) -> None:
 
 def counts_are_deltas(stack: ExitStack) -> None:
     """What was counted is added to what stood there (count N4)."""
-    recount = recounting.recount
 
-    async def added(store: Any, clock: Any, subject_id: int, kind: Any, part: int) -> int:
+    async def added(store: Any, clock: Any, subject_id: int, kind: Any, part: int) -> dict[CountKind, int]:
         before = {one.part: one for one in (await store.counts([subject_id])).get(subject_id, ()) if one.kind is kind}
         total = await recount(store, clock, subject_id, kind, part)
         if part in before:

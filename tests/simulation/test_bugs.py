@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.bugs import DELIVERY_PLANS, Bug, Plan, assert_caught
+from tests.simulation.bugs import DELIVERY_PLANS, assert_caught
+from tests.simulation.plans import Bug, Plan
 
 
 @pytest.mark.parametrize(("bug", "plan"), DELIVERY_PLANS.items(), ids=lambda value: getattr(value, "__name__", ""))

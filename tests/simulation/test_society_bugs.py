@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.bugs import Bug, Plan, assert_caught
+from tests.simulation.bugs import assert_caught
+from tests.simulation.plans import Bug, Plan
 from tests.simulation.society_bugs import PLANS
 
 

@@ -7,7 +7,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
 
 from rookery_server.cache.memory import MemoryCacheWorld, Node
 from rookery_server.domain.fanout import AuthorTier
@@ -55,7 +54,7 @@ class Troubles:
     settings: WorkerSettings
     true_clock: SkewedClock
 
-    async def _page(self, user: int, position: None, server: Server, size: int = 0, **named: Any) -> Any:
+    async def _page(self, user: int, position: None, server: Server, size: int = 0) -> object:
         raise NotImplementedError
 
     def brew(self) -> None:

@@ -59,11 +59,11 @@ class Truth:
         for one, other in self._blocked:
             if other in self._following[one] or one in self._following[other]:
                 raise Wrong(f"{one} blocks {other}, and an edge stands between them")
-        mirrored = {
+        blocks = {
             (row.blocker_id, one) for one in self._people for row in await self._store.blocked_by(one, ALL) if row.on
         }
-        if mirrored != self._blocked:
-            raise Wrong(f"blocks in one table: {self._blocked}, in the other: {mirrored}")
+        if blocks != self._blocked:
+            raise Wrong(f"blocks in one table: {self._blocked}, in the other: {blocks}")
 
     def _check_registers(self) -> None:
         oracle = self._oracle

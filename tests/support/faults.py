@@ -107,7 +107,7 @@ def group_tasks(loop: VirtualTimeLoop) -> None:
             task.add_done_callback(lambda done: process.tasks.pop(done, None))
         return task
 
-    loop.set_task_factory(make)  # type: ignore[arg-type]  # the stub wants an older signature
+    loop.set_task_factory(make)
 
 
 @dataclass

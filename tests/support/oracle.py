@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import inf
+from typing import TypeAlias
 
 from rookery_server.domain import ids as snowflake
 from rookery_server.domain.limits import REREAD_MS
@@ -16,7 +17,9 @@ from rookery_server.services.pages import TimelinePage
 from tests.support.faults import START_MS
 from tests.support.registers import ALWAYS, Change, Operation, Register
 
-Follows, Blocks, Mutes = Register[bool], Register[bool], Register[int]
+Follows: TypeAlias = Register[bool]
+Blocks: TypeAlias = Register[bool]
+Mutes: TypeAlias = Register[int]
 NOT_MUTED = -1
 """In a register of mutes; 0 = for ever, otherwise the Unix ms it ends at."""
 UNSETTLED_S = 20.0

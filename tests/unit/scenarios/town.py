@@ -127,4 +127,4 @@ def tell(story: Callable[[Town], Awaitable[None]]) -> None:
     async def told() -> None:
         await story(Town())
 
-    virtual_time.run(told(), VirtualTimeLoop())
+    virtual_time.run(told(), VirtualTimeLoop.new())

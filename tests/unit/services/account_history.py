@@ -98,7 +98,7 @@ class History:
     floors: dict[int, Floors] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.loop = VirtualTimeLoop()
+        self.loop = VirtualTimeLoop.new()
         group_tasks_of(self.loop)
         self.chance = Chance(self.seed, self.loop, Trace(), self.weather or Weather())
         self.dice = self.chance.dice

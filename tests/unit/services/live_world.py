@@ -148,4 +148,4 @@ def tell(story: Callable[[LiveStage], Awaitable[None]]) -> None:
         await stage.start()
         await story(stage)
 
-    virtual_time.run(staged(), VirtualTimeLoop())
+    virtual_time.run(staged(), VirtualTimeLoop.new())

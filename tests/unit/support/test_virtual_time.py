@@ -10,7 +10,7 @@ from tests.support.virtual_time import Stuck, VirtualTimeLoop, run
 
 
 def test_an_hour_costs_nothing_and_timers_keep_their_order() -> None:
-    loop, woke = VirtualTimeLoop(), list[tuple[float, str]]()
+    loop, woke = VirtualTimeLoop.new(), list[tuple[float, str]]()
 
     async def sleeper(name: str, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -24,7 +24,7 @@ def test_an_hour_costs_nothing_and_timers_keep_their_order() -> None:
 
 
 def test_time_limits_are_virtual() -> None:
-    loop = VirtualTimeLoop()
+    loop = VirtualTimeLoop.new()
 
     async def main() -> float:
         with pytest.raises(TimeoutError):
@@ -40,11 +40,11 @@ def test_a_deadlock_is_told() -> None:
         await asyncio.get_running_loop().create_future()
 
     with pytest.raises(Stuck):
-        run(main(), VirtualTimeLoop())
+        run(main(), VirtualTimeLoop.new())
 
 
 def test_what_is_left_is_ended() -> None:
-    loop, ended = VirtualTimeLoop(), list[str]()
+    loop, ended = VirtualTimeLoop.new(), list[str]()
 
     async def left() -> None:
         try:
