@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import grpc
 import pytest
@@ -30,7 +30,7 @@ def error(
 class Streams:
     """Each opened stream is the next of these: messages, then an end or an error."""
 
-    def __init__(self, *streams: list[Message | errors.RookeryError]):
+    def __init__(self, *streams: Sequence[Message | errors.RookeryError]):
         self.opened: list[str] = []
         self.slept: list[float] = []
         self._streams = list(streams)

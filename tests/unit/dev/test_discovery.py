@@ -1,4 +1,5 @@
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_wrong_cassandra_home_is_told(tmp_path: Path) -> None:
 
 def test_elsewhere_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     discovery.require_linux()
-    monkeypatch.setattr(discovery.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
 
     with pytest.raises(UnsupportedPlatform, match="this is Darwin: give the addresses of running ones"):
         discovery.require_linux()
@@ -71,8 +72,8 @@ def test_elsewhere_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_platform_without_packages_is_told_what_else_works(
     uname: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discovery.platform, "system", lambda: uname[0])
-    monkeypatch.setattr(discovery.platform, "machine", lambda: uname[1])
+    monkeypatch.setattr(platform, "system", lambda: uname[0])
+    monkeypatch.setattr(platform, "machine", lambda: uname[1])
 
     for find in (lambda: discovery.find_valkey({"PATH": ""}), lambda: discovery.find_cassandra(Silent(), {"PATH": ""})):
         with pytest.raises(

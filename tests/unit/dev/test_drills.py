@@ -16,7 +16,7 @@ from rookery_server.dev import drills, openings
 from rookery_server.dev.drills import Drill
 from rookery_server.dev.errors import LocalClusterError
 from rookery_server.dev.openings import Calm, Opening
-from rookery_server.dev.pages import Page, Post, Scroll
+from rookery_server.dev.pages import Page, Post, Scroll, now_ms
 
 
 def drill(monkeypatch: pytest.MonkeyPatch) -> Drill:
@@ -38,7 +38,7 @@ def opened(of: Drill, first_s: float, last_s: float, *, age_s: float | None = 6.
 
 
 def shown(*ids: int, source: int = 1, degraded: bool = False) -> Scroll:
-    now = drills.now_ms()
+    now = now_ms()
     texts = tuple(f"post {id_}" for id_ in ids)
     page = Page(None, ids, (2,) * len(ids), texts, now, False, degraded, False, source, now, 0.01)
     return Scroll(1, [page])
@@ -77,7 +77,7 @@ async def test_lists_built_again_and_again_are_no_calm(monkeypatch: pytest.Monke
 async def test_only_a_page_of_a_cached_list_is_a_hit(monkeypatch: pytest.MonkeyPatch, source: str, hit: bool) -> None:
     town = drill(monkeypatch)
     value = timelines_pb2.PageSource.Value(f"PAGE_SOURCE_{source}")
-    town._opening.home_page.return_value = answer(value, drills.now_ms() - 6000)  # type: ignore[attr-defined]
+    town._opening.home_page.return_value = answer(value, now_ms() - 6000)  # type: ignore[attr-defined]
     await town._open(1)
     (one,) = town._openings.all
     assert one.hit is hit
@@ -102,7 +102,7 @@ async def test_a_page_that_claims_nothing_has_no_age(monkeypatch: pytest.MonkeyP
 
 async def test_a_page_that_lacks_what_it_claims_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     town = drill(monkeypatch)
-    before = drills.now_ms() - 1000
+    before = now_ms() - 1000
     town._posts = [Post(id_, 2, before, before, f"post {id_}") for id_ in (7, 8)]
     town._scrolls = [shown(8, 7)]
     assert town.now().wrong == 0

@@ -40,6 +40,8 @@ def test_a_round_in_which_all_came_back_and_nothing_was_wrong_passes() -> None:
     assert GOOD.passed
 
 
-@pytest.mark.parametrize("worse", [{"recovered": False}, {"hits_recovered": False}, {"wrong": 1}])
-def test_claims_hits_and_pages_can_each_fail_a_round(worse: dict[str, int]) -> None:
-    assert not replace(GOOD, **worse).passed
+@pytest.mark.parametrize(
+    "worse", [replace(GOOD, recovered=False), replace(GOOD, hits_recovered=False), replace(GOOD, wrong=1)]
+)
+def test_claims_hits_and_pages_can_each_fail_a_round(worse: Round) -> None:
+    assert not worse.passed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator
+from typing import TypeAlias
 
 import grpc
 import pytest
@@ -24,6 +25,9 @@ NAME = "StreamHomeTimeline"
 AS_5 = (("rookery-acting-user", "5"),)
 REQUEST = timelines_pb2.StreamHomeTimelineRequest()
 STREAMS = dict(OPTIONS)["grpc.max_concurrent_streams"]
+Opened: TypeAlias = (
+    "grpc.aio.UnaryStreamCall[timelines_pb2.StreamHomeTimelineRequest, timelines_pb2.StreamHomeTimelineResponse]"
+)
 
 
 def _message(token: str) -> timelines_pb2.StreamHomeTimelineResponse:
@@ -35,13 +39,14 @@ async def _endless(request: Message, call: Call) -> AsyncGenerator[Message, None
     await asyncio.Event().wait()
 
 
-def _open(served: Served, timeout: float | None = None, request: Message = REQUEST) -> grpc.aio.UnaryStreamCall:
+def _open(
+    served: Served, timeout: float | None = None, request: timelines_pb2.StreamHomeTimelineRequest = REQUEST
+) -> Opened:
     stub = timelines_pb2_grpc.TimelineServiceStub(served.channel)
-    call: grpc.aio.UnaryStreamCall = stub.StreamHomeTimeline(request, metadata=AS_5, timeout=timeout)
-    return call
+    return stub.StreamHomeTimeline(request, metadata=AS_5, timeout=timeout)
 
 
-async def _all(call: grpc.aio.UnaryStreamCall) -> tuple[list[str], client_errors.RookeryError | None]:
+async def _all(call: Opened) -> tuple[list[str], client_errors.RookeryError | None]:
     tokens = []
     try:
         async for message in call:
@@ -146,10 +151,10 @@ async def test_draining_ends_open_streams_and_refuses_new_ones(served: Served) -
     served.server._streams.drain()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await anext(messages)
-    error = client_errors.from_rpc(caught.value)
+    ended = client_errors.from_rpc(caught.value)
     assert call.done()
-    assert isinstance(error, client_errors.Unavailable)
-    assert error.message == "this stream ends here: resume it"
+    assert isinstance(ended, client_errors.Unavailable)
+    assert ended.message == "this stream ends here: resume it"
     tokens, error = await _all(_open(served))
     assert (tokens, type(error)) == ([], client_errors.Unavailable)
     assert len(served.servicer.calls) == 1

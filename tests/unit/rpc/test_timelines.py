@@ -82,12 +82,15 @@ async def test_the_choice_of_replies_is_a_part_of_the_query(
     known = pb.GetHomeTimelineRequest(only_known_replies=True)
     first = await stub.GetHomeTimeline(known, metadata=AS_5)
     assert given(fakes.home.page)[1:] == (0, None, None, True)
-    for token in ({"page_token": first.next_page_token}, {"newer_token": first.newer_token}):
+    for request in (
+        pb.GetHomeTimelineRequest(page_token=first.next_page_token),
+        pb.GetHomeTimelineRequest(newer_token=first.newer_token),
+    ):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.GetHomeTimeline(pb.GetHomeTimelineRequest(**token), metadata=AS_5)
+            await stub.GetHomeTimeline(request, metadata=AS_5)
         assert client_errors.from_rpc(caught.value).reason == "INVALID_TOKEN"
-        known = pb.GetHomeTimelineRequest(only_known_replies=True, **token)
-        await stub.GetHomeTimeline(known, metadata=AS_5)
+        request.only_known_replies = True
+        await stub.GetHomeTimeline(request, metadata=AS_5)
 
 
 LIVE = LiveCursor(1_700_000_000_000, (7, 8))
