@@ -28,8 +28,9 @@ from rookery import Client, Credentials, errors
 from rookery.v1 import admin_pb2
 from rookery_server.cli.sources import Source, from_file, made_up
 from rookery_server.dev import sample
+from tests.support.measured import p50_p99_ms
 from tests.support.readers import Oracle, Post, Scroll, keep_scrolling, now_ms, scroll
-from tests.support.real_run import await_claim, freshness, load, percentiles, sources_of
+from tests.support.real_run import await_claim, freshness, load, sources_of
 
 CALL_S = 10.0
 POSTERS, CHANGERS, READING_LANES, FINAL_LANES = 12, 6, 6, 12
@@ -390,7 +391,7 @@ async def change_run(
     return {
         "calls": dict(ledger.calls),
         "posts_per_second": round(len(ledger.posts) / took, 1),
-        "post_p50_p99_ms": percentiles(ledger.post_seconds),
+        "post_p50_p99_ms": p50_p99_ms(ledger.post_seconds),
         "repeats_after_unknown": ledger.repeats,
         "unsettled": ledger.unsettled,
         "tiers": await tiers_of(client, (crossings.rising, crossings.falling)),

@@ -15,7 +15,6 @@ import json
 import math
 import random
 import shutil
-import statistics
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ from rookery_server.dev.installation import Installation
 from rookery_server.dev.stack import Stack
 from rookery_server.dev.state import StackSpec
 from tests.support.fault_kinds import HEAL_S, PATIENT_S, Faults
+from tests.support.measured import p50_p99_ms, spread
 from tests.support.readers import Post, now_ms, scroll
 from tests.support.real_run import load, sources_of
 from tests.support.witness import Witness
@@ -273,9 +273,9 @@ def _figures(
     by_kind = {
         name: {
             "times": len(of),
-            "back_s": _spread([fault.back_s for fault in of]),
-            "worst_lag_s": _spread([fault.worst_lag_s for fault in of]),
-            "healed_s": _spread([fault.healed_s for fault in of]),
+            "back_s": spread([fault.back_s for fault in of]),
+            "worst_lag_s": spread([fault.worst_lag_s for fault in of]),
+            "healed_s": spread([fault.healed_s for fault in of]),
         }
         for name in sorted({fault.name for fault in breaks})
         if (of := [fault for fault in breaks if fault.name == name])
@@ -288,27 +288,16 @@ def _figures(
         "deletes_acked": len(witness.deleted),
         "deletes_unsettled": traffic.unsettled,
         "repeats_after_unknown": traffic.unknown,
-        "post_p50_p99_ms": _cuts(traffic.post_seconds),
+        "post_p50_p99_ms": p50_p99_ms(traffic.post_seconds),
         "scrolls": verdict.scrolls,
         "scrolls_refused": witness.refused,
         "pages": verdict.pages,
         "pages_degraded": verdict.degraded,
-        "page_p50_p99_ms": _cuts(pages),
+        "page_p50_p99_ms": p50_p99_ms(pages),
         "tweets_shown": verdict.tweets,
         "required_and_checked": verdict.required,
         "lost_doubled_or_wrong": len(verdict.wrong),
     }
-
-
-def _spread(values: list[float]) -> list[float | None]:
-    """Least, median, most; None = infinite."""
-    three = (min(values), statistics.median(values), max(values))
-    return [round(value, 1) if math.isfinite(value) else None for value in three]
-
-
-def _cuts(seconds: list[float]) -> list[float]:
-    cuts = statistics.quantiles(seconds, n=100)
-    return [round(cuts[49] * 1000, 1), round(cuts[98] * 1000, 1)]
 
 
 async def main(options: argparse.Namespace) -> None:

@@ -13,7 +13,6 @@ import json
 import os
 import random
 import shutil
-import statistics
 import sys
 import tempfile
 import time
@@ -39,6 +38,7 @@ from rookery_server.rpc.convert import ProtoTweetCodec
 from rookery_server.store.cassandra.settings import CassandraSettings
 from rookery_server.store.cassandra.store import CassandraStore
 from rookery_server.store.interface import TweetRow
+from tests.support.measured import p99, spread
 
 SETTINGS = {"ROOKERY_QUOTAS__TWEETS_PER_3H": "1000000", "ROOKERY_QUOTAS__FOLLOWS_PER_DAY": "1000000"}
 FOLLOWEES = (50, 500, 2_000, 5_000)
@@ -88,10 +88,6 @@ async def ground(folder: Path, settings: dict[str, str]) -> AsyncIterator[Ground
         await store.close()
     finally:
         await asyncio.to_thread(stack.down)
-
-
-def spread(values: Sequence[float], digits: int = 1) -> list[float]:
-    return [round(value, digits) for value in (min(values), statistics.median(values), max(values))]
 
 
 def yardstick_ms() -> float:
@@ -236,8 +232,8 @@ async def fairness(on: Ground, rounds: int, say: Callable[[str], None]) -> dict[
         await storm
         if not number:
             continue  # the first round warms up
-        calm_p99.append(_p99(calm))
-        busy_p99.append(_p99(busy))
+        calm_p99.append(p99(calm))
+        busy_p99.append(p99(busy))
         fanouts += times
         ratios.append(busy_p99[-1] / calm_p99[-1])
         say(f"round {number}: {calm_p99[-1] * 1000:.0f} ms calm, {busy_p99[-1] * 1000:.0f} ms beside")
@@ -283,10 +279,6 @@ async def _large_posts(on: Ground, large: int, last: int, stop: asyncio.Event, t
         acked = time.monotonic()
         await _arrives(on, last, reply.tweet.id)
         times.append(time.monotonic() - acked)
-
-
-def _p99(seconds: Sequence[float]) -> float:
-    return statistics.quantiles(seconds, n=100)[98]
 
 
 async def main(options: argparse.Namespace) -> None:

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import random
-import statistics
 import sys
 import time
 import urllib.request
@@ -24,6 +23,7 @@ from rookery_server.cli.journal import Journal
 from rookery_server.cli.loading import load_network
 from rookery_server.cli.sources import Source, from_file, made_up
 from rookery_server.dev import sample
+from tests.support.measured import p50_p99_ms
 from tests.support.readers import Oracle, Post, Scroll, Verdict, keep_scrolling, now_ms, scroll
 
 
@@ -141,11 +141,11 @@ def figures(run: Run, verdict: Verdict, source: Source, load_s: float) -> dict[s
         "load_seconds": round(load_s, 1),
         "posts": len(run.posts),
         "posts_per_second": round(len(run.posts) / run.posting_took, 1),
-        "post_p50_p99_ms": percentiles(run.post_seconds),
+        "post_p50_p99_ms": p50_p99_ms(run.post_seconds),
         "repeats_after_unknown": run.unknown,
         "scrolls": verdict.scrolls,
         "pages": verdict.pages,
-        "page_p50_p99_ms": percentiles(pages),
+        "page_p50_p99_ms": p50_p99_ms(pages),
         "tweets_shown": verdict.tweets,
         "required_and_checked": verdict.required,
         "pages_degraded": verdict.degraded,
@@ -153,11 +153,6 @@ def figures(run: Run, verdict: Verdict, source: Source, load_s: float) -> dict[s
         "wrong": len(verdict.wrong),
         "first_wrong": verdict.wrong[:5],
     }
-
-
-def percentiles(seconds: Sequence[float]) -> list[float]:
-    cuts = statistics.quantiles(seconds, n=100)
-    return [round(cuts[49] * 1000, 1), round(cuts[98] * 1000, 1)]
 
 
 async def main(options: argparse.Namespace) -> int:
