@@ -22,7 +22,7 @@ from tests.support.oracle import Wrong
 
 
 class Ledger:
-    """`broken`: told of the first W or checkpoint that passes an acked event which is neither applied nor dead."""
+    """`broken`: told of the first W or checkpoint that passes an acked event that is not applied."""
 
     def __init__(self, shards: int, cache: MemoryCacheWorld, broken: Callable[[BaseException], None]) -> None:
         self._cache = cache

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from rookery_server.cache.interface import Deliveries, Link
-from rookery_server.domain import ids
+from rookery_server.domain import ids, limits
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
-from rookery_server.domain.events import Event
+from rookery_server.domain.events import Event, EventKind
 from rookery_server.metrics import Metrics
 from rookery_server.store.interface import DeadLetter, OutboxRow, OutboxStore, Progress
 from rookery_server.workers import audits
@@ -60,6 +61,8 @@ class ShardAtWork:
             cache, fleet, self.marks, self._log, clock, settings, metrics, self._submit_row, self._submit_again
         )
         self._lines, self._stop = Lines(), Stop()
+        self._stubbed: deque[tuple[float, int]] = deque()
+        """Changes of accounts applied within the life of an own copy: when, and the event."""
         self._recovering: asyncio.Task[None] | None = None
         self._recover_after, self._recover_pause_s = clock.monotonic(), 0.0
         self._recovered_over: Mapping[str, Link] = {}
@@ -121,6 +124,8 @@ class ShardAtWork:
             await self._applier.apply(event, in_place=in_place or not first, again=again, stop=self._stop)
 
         if await self._until_done(event.id, attempt):
+            if event.kind is EventKind.ACCOUNT:
+                self._stubbed.append((self._clock.monotonic(), event.id))
             if opened:
                 self._counts.applied(event)
                 self._log.finish(event.id, self.marks.highest())
@@ -187,7 +192,12 @@ class ShardAtWork:
     # --- looking after ------------------------------------------------------------------------------------------
 
     def target_ms(self) -> int:
-        return self._log.settled_ms()
+        """The W to come: below what is open, and below accounts that servers may still hold own copies of, from before
+        their stub (D19)."""
+        old = self._clock.monotonic() - limits.COPY_WAIT_S
+        while self._stubbed and self._stubbed[0][0] <= old:
+            self._stubbed.popleft()
+        return min([self._log.settled_ms(), *(ids.time_ms(event_id) - 1 for _, event_id in self._stubbed)])
 
     def recover(self) -> None:
         """Begins a recovery if a node needs one, none is under way and the last one was not just now in vain: a node

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rookery_server.domain import ids
+from rookery_server.domain import ids, limits
 from rookery_server.domain.errors import Outcome, StoreUnavailable
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.models import Block, Edge, Mute
@@ -211,6 +211,40 @@ async def test_delivery_D19_a_post_does_not_wait_behind_a_change_of_its_author(w
     tweet = world.post(ANNA, ring=True)
     await spin()
     assert world.cache.home(1) == [tweet]
+
+
+async def test_delivery_D19_no_claim_passes_a_change_that_an_own_copy_may_not_know(world: World) -> None:
+    """Whoever claims the time of the change read its marks after this W was written, and so goes by no copy from before
+    the stub."""
+    await world.start()
+    await world.time.advance(20)
+    event, stubbed, claimed = account(world), 0.0, 0.0
+    while not claimed:
+        await world.time.advance(0.05)
+        if not stubbed and ANNA in world.cache.node(ANNA).held.profiles:
+            stubbed = world.time.monotonic()
+        if world.claim(ANNA) >= ids.time_ms(event.id):
+            claimed = world.time.monotonic()
+    assert limits.COPY_WAIT_S - 0.05 < claimed - stubbed < limits.COPY_WAIT_S + 1.1
+
+
+async def test_delivery_D19_nor_after_a_recovery_that_set_the_stub_again(world: World) -> None:
+    world.settings = replace(world.settings, poll_every_s=0.1)
+    await world.start()
+    await world.time.advance(20)
+    world.cache.node(ANNA).replicate()
+    event = account(world)
+    await world.time.advance(10)
+    world.cache.node(ANNA).fail_over()
+    assert ANNA not in world.cache.node(ANNA).held.profiles
+    stubbed, claimed = 0.0, 0.0
+    while not claimed:
+        await world.time.advance(0.05)
+        if not stubbed and ANNA in world.cache.node(ANNA).held.profiles:
+            stubbed = world.time.monotonic()
+        if stubbed and world.claim(ANNA) >= ids.time_ms(event.id):
+            claimed = world.time.monotonic()
+    assert claimed - stubbed > limits.COPY_WAIT_S - 0.05
 
 
 async def test_delivery_D19_the_wait_does_not_hold_w(world: World) -> None:
