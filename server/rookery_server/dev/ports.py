@@ -8,8 +8,9 @@ from rookery_server.dev.errors import PortTaken
 
 LOWEST = 10_000  # below live the ports people choose by hand
 BUS_OFFSET = 10_000  # a Valkey cluster bus listens on port + 10000
-# Linux hands out ports from 32768 on to outgoing connections; port and bus port must both stay below.
-HIGHEST = 22_767
+# No port is the bus port of another then, and all bus ports stay below 32768, where Linux begins to hand out ports to
+# outgoing connections.
+HIGHEST = LOWEST + BUS_OFFSET - 1
 
 
 def is_free(port: int, hosts: Iterable[str] = ("127.0.0.1",)) -> bool:

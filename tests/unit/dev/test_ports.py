@@ -23,16 +23,25 @@ def test_chosen_ports_are_different_and_leave_room_for_the_bus() -> None:
     assert all(port >= ports.LOWEST and port + ports.BUS_OFFSET < 32_768 for port in chosen)
 
 
-def test_taken_and_avoided_ports_are_passed_over() -> None:
-    few = {10_005, 10_006, 10_007}
-    chosen = ports.choose(2, avoid={10_006}, rng=random.Random(1), free=lambda port, hosts: port in few)
+def test_no_port_is_the_bus_port_of_another() -> None:
+    every = ports.choose(
+        ports.HIGHEST + 1 - ports.LOWEST, bus=True, rng=random.Random(1), free=lambda port, hosts: True
+    )
 
-    assert set(chosen) == {10_005, 10_007}
+    assert not {port + ports.BUS_OFFSET for port in every} & set(every)
+
+
+def test_taken_and_avoided_ports_are_passed_over() -> None:
+    first, second, third = few = range(ports.LOWEST, ports.LOWEST + 3)
+    chosen = ports.choose(2, avoid={second}, rng=random.Random(1), free=lambda port, hosts: port in few)
+
+    assert set(chosen) == {first, third}
 
 
 def test_a_port_whose_bus_port_is_taken_is_passed_over() -> None:
-    few = {10_005, 10_007, 20_007}
-    assert ports.choose(1, bus=True, rng=random.Random(1), free=lambda port, hosts: port in few) == (10_007,)
+    port = ports.LOWEST + 7
+    few = {port - 2, port, port + ports.BUS_OFFSET}
+    assert ports.choose(1, bus=True, rng=random.Random(1), free=lambda port, hosts: port in few) == (port,)
 
 
 def test_an_exhausted_range_is_told() -> None:
