@@ -16,11 +16,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 
@@ -29,26 +30,24 @@ from rookery_server.cache import keys
 from rookery_server.dev.installation import Installation, Service
 from rookery_server.dev.stack import Stack
 from rookery_server.dev.state import StackSpec
-from rookery_server.domain import ids
 from rookery_server.domain.clock import SystemClock
-from rookery_server.domain.events import Event, EventKind
-from rookery_server.domain.models import Edge, Tweet
 from rookery_server.metrics import Metrics
-from rookery_server.rpc.convert import ProtoTweetCodec
+from rookery_server.services.bounded import each
 from rookery_server.store.cassandra.settings import CassandraSettings
 from rookery_server.store.cassandra.store import CassandraStore
-from rookery_server.store.interface import TweetRow
 from tests.support.measured import p99, spread
+from tests.support.readers import now_ms
+from tests.support.real_run import await_claim
+from tests.support.seeding import AT_ONCE, Seeding
 
 SETTINGS = {"ROOKERY_QUOTAS__TWEETS_PER_3H": "1000000", "ROOKERY_QUOTAS__FOLLOWS_PER_DAY": "1000000"}
 FOLLOWEES = (50, 500, 2_000, 5_000)
 POSTS_EACH = 4
-SEEDING = 48
+TEXT = "a tweet of the past, long enough to look like one " * 3
 LARGE = 100_000
 SMALL_AUTHORS, SMALL_FOLLOWERS, SMALL_PER_S = 20, 10, 20.0
 ROUND_S = 8.0
 CALL_S = 20.0
-Item = TypeVar("Item")
 
 
 @dataclass(slots=True)
@@ -59,16 +58,6 @@ class Ground:
     client: Client
     store: CassandraStore
     cache: RedisCluster
-
-
-async def each(items: Iterable[Item], work: Callable[[Item], Awaitable[object]], at_once: int = SEEDING) -> None:
-    rest = iter(items)
-
-    async def lane() -> None:
-        for item in rest:
-            await work(item)
-
-    await asyncio.gather(*(lane() for _ in range(at_once)))
 
 
 @asynccontextmanager
@@ -106,17 +95,6 @@ def cpu_ms(pid: int) -> float:
     return total / 1e6
 
 
-class Minted:
-    """Ids of the past, each its own: what a seeded tweet of that time would have had."""
-
-    def __init__(self) -> None:
-        self._sequence = 0
-
-    def at(self, moment_ms: int) -> int:
-        self._sequence = (self._sequence + 1) % 1000
-        return ids.compose(moment_ms, 1023, self._sequence)
-
-
 # --- cold homes -----------------------------------------------------------------------------------------------------
 
 
@@ -124,35 +102,19 @@ async def cold(on: Ground, rounds: int, say: Callable[[str], None]) -> dict[str,
     """First page of a home that is not cached, by followees, with the author lists cached and not cached."""
     authors = [await _account(on, f"a{number}") for number in range(max(FOLLOWEES))]
     say(f"{len(authors)} authors")
-    codec, minted, rng = ProtoTweetCodec(), Minted(), random.Random(1)
-    now = SystemClock().now_ms()
+    seeding, rng, now = Seeding(on.store), random.Random(1), now_ms()
 
     async def post(author: int) -> None:
         for _ in range(POSTS_EACH):
-            id_ = minted.at(now - rng.randrange(60_000, 20 * 86_400_000))
-            body = codec.encode(
-                Tweet(id_, author, "a tweet of the past, long enough to look like one " * 3, ids.time_ms(id_))
-            )
-            version = ids.write_timestamp_us(id_)
-            row = TweetRow(id_, author, body, version)
-            await on.store.post(
-                row, Event(minted.at(SystemClock().now_ms()), EventKind.POST, author, id_, version, True)
-            )
+            await seeding.post(author, now - rng.randrange(60_000, 20 * 86_400_000), TEXT)
 
-    await each(authors, post)
+    await each(authors, AT_ONCE, post)
     readers: dict[int, int] = {}
     for followees in FOLLOWEES:
         readers[followees] = reader = await _account(on, f"r{followees}")
-
-        async def follow(author: int, reader: int = reader) -> None:
-            event_id = minted.at(SystemClock().now_ms())
-            version = ids.write_timestamp_us(event_id)
-            edge = Edge(reader, author, True, version)
-            await on.store.write_edge(edge, Event(event_id, EventKind.FOLLOW, reader, author, version))
-
-        await each(authors[:followees], follow)
+        await each(authors[:followees], AT_ONCE, partial(seeding.follow, reader))
     say("seeded; waiting for the worker")
-    await _claimed(on, readers[FOLLOWEES[0]], SystemClock().now_ms())
+    await await_claim(on.client.acting_as(readers[FOLLOWEES[0]]), now_ms(), within_s=600)
     kinds = [(followees, warm) for followees in FOLLOWEES for warm in (True, False)]
     took: dict[tuple[int, bool], list[dict[str, float]]] = {kind: [] for kind in kinds}
     pids = {"server": on.server.node.pid, "cassandra": on.stack.cassandra[0].pid}
@@ -185,18 +147,9 @@ async def _account(on: Ground, name: str) -> int:
     return (await on.client.create_user(name, timeout_s=CALL_S)).user.id
 
 
-async def _claimed(on: Ground, reader: int, moment_ms: int) -> None:
-    async with asyncio.timeout(600):
-        while True:
-            page = await on.client.acting_as(reader).home_page(page_size=1, timeout_s=CALL_S)
-            if page.info.complete_through.ToMilliseconds() >= moment_ms:
-                return
-            await asyncio.sleep(0.5)  # the poll of the condition waited for
-
-
-async def _forget(on: Ground, reader: int, authors: Iterable[int]) -> None:
+async def _forget(on: Ground, reader: int, authors: Collection[int]) -> None:
     await on.cache.delete(keys.home(reader), keys.home_meta(reader), keys.relations(reader))
-    await each(authors, lambda author: on.cache.delete(keys.author(author)))
+    await each(authors, AT_ONCE, lambda author: on.cache.delete(keys.author(author)))
 
 
 # --- small authors beside a large one --------------------------------------------------------------------------------
@@ -211,9 +164,8 @@ async def fairness(on: Ground, rounds: int, say: Callable[[str], None]) -> dict[
         for author in small:
             await on.client.acting_as(fan).follow(author, timeout_s=CALL_S)
         await on.client.acting_as(fan).home_page()
-    base = ids.write_timestamp_us(Minted().at(SystemClock().now_ms()))
     crowd = range(1 << 40, (1 << 40) + LARGE)
-    await each(crowd, lambda follower: on.store.repair_mirror(Edge(follower, large, True, base)))
+    await Seeding(on.store).crowd(large, crowd)
     say("seeded")
     for first in range(0, LARGE, 1000):
         lists = on.cache.pipeline()

@@ -12,7 +12,7 @@ from rookery_server.domain.errors import CapReached
 T = TypeVar("T")
 
 
-async def each(items: Collection[T], limit: int, work: Callable[[T], Awaitable[None]]) -> None:
+async def each(items: Collection[T], limit: int, work: Callable[[T], Awaitable[object]]) -> None:
     """Runs `work` over all items, at most `limit` at a time.  The first error ends the rest and is raised as it is."""
     waiting = iter(items)
 
