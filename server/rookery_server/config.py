@@ -65,6 +65,7 @@ class Settings(BaseSettings):
             found.append("ROOKERY_CASSANDRA__CONTACT_POINTS: at least one address is needed")
         if not self.cassandra.username and (self.cassandra.password_file or self.cassandra.password.get_secret_value()):
             found.append("ROOKERY_CASSANDRA: a password needs its username")
+        found += self.tiers.problems("ROOKERY_TIERS")
         if role != "migrate":
             found += self._delivery_problems()
         if role == "serve":
@@ -83,7 +84,6 @@ class Settings(BaseSettings):
                 yield f"ROOKERY_REDIS__NODES: {node} is not host:port"
         if list(self.outbox.audit_ages_s) != sorted(self.outbox.audit_ages_s):
             yield "ROOKERY_OUTBOX__AUDIT_AGES_S: each age must be later than the one before"
-        yield from self.tiers.problems("ROOKERY_TIERS")
 
     def _serving_problems(self) -> Iterator[str]:
         yield from self.serve.tls.problems("ROOKERY_SERVE__TLS")

@@ -186,8 +186,12 @@ class Outbox(_Section):
 
 
 class Tiers(_Section):
-    """Who is delivered to lists and who is merged by readers (`docs/protocols/tier.md`).  Read by `serve` and `work`;
-    the same in every process of an installation."""
+    """Who is delivered to lists and who is merged by readers (`docs/protocols/tier.md`).  Read by `serve`, `work`
+    and `migrate`.  All processes agree upon five of these times (T11): none starts with ANNOUNCE_S or MERGE_S
+    shorter, or with REBUILD_AFTER_S, RELATIONS_LIFE_S or DIRECTORY_MAX_AGE_S longer, than the keyspace holds.  To
+    lengthen one of these three: restart all with longer ANNOUNCE_S and MERGE_S, `rookery migrate --agree` with
+    them, again with the third longer, restart all.  To shorten ANNOUNCE_S or MERGE_S: restart all with the three
+    shorter, `rookery migrate --agree`, again with these shorter too (it says how long to wait), restart all."""
 
     broad_from: Annotated[int, Field(ge=1)] = limits.BROAD_FROM
     """Delivered like everybody; with metrics of their own."""

@@ -19,6 +19,11 @@ Kept = Annotated[
 ]
 Show = Annotated[bool, typer.Option("--show-settings", help="Print the settings in effect, secrets hidden, and stop.")]
 
+Agree = Annotated[
+    bool,
+    typer.Option("--agree", help="Have all processes agree upon the ROOKERY_TIERS times given here."),
+]
+
 
 def serve(show_settings: Show = False, store: Kept = "cassandra") -> None:
     """Answer calls.  Settings come from the environment (ROOKERY_…)."""
@@ -39,7 +44,7 @@ def work(show_settings: Show = False) -> None:
     _run(lambda: processes.work(settings))
 
 
-def migrate(show_settings: Show = False) -> None:
+def migrate(show_settings: Show = False, agree: Agree = False) -> None:
     """Create the keyspace if need be and apply every missing schema step.  Repeating it is harmless."""
     settings = _settings("migrate", show_settings)
     from rookery_server.wiring import processes
@@ -48,7 +53,7 @@ def migrate(show_settings: Show = False) -> None:
     installed: list[Any] = []
 
     async def whole() -> None:
-        installed.append(await processes.migrate(settings, lambda line: out.print(line, highlight=False)))
+        installed.append(await processes.migrate(settings, lambda line: out.print(line, highlight=False), agree))
 
     _run(whole)
     out.print(f"schema at step {installed[0].version}, {installed[0].outbox_shards} outbox shards", highlight=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rookery_server.domain.limits import BROAD_FROM, PULL_FROM, RELATIONS_LIFE_S
 
@@ -59,6 +59,23 @@ class Crossing:
         """The row of a change that is announced now."""
         return AuthorTier(author_id, pull, now_ms + round((self.announce_s if pull else self.merge_s) * 1000))
 
+    def beyond(self, agreed: Crossing) -> list[str]:
+        """Where a process with these times gives less notice, or needs more, than all processes agreed upon (T11);
+        empty = it may start."""
+        less = [name for name in GIVEN if getattr(self, name) < getattr(agreed, name)]
+        more = [name for name in NEEDED if getattr(self, name) > getattr(agreed, name)]
+        return [
+            f"{name} is {getattr(self, name):g}, agreed is {word} {getattr(agreed, name):g}"
+            for names, word in ((less, "at least"), (more, "at most"))
+            for name in names
+        ]
+
+    def beside(self, other: Crossing) -> Crossing:
+        """The least of what is given and the most of what is needed while processes go by either."""
+        given = {name: min(getattr(self, name), getattr(other, name)) for name in GIVEN}
+        needed = {name: max(getattr(self, name), getattr(other, name)) for name in NEEDED}
+        return replace(self, **given, **needed)
+
     def problems(self) -> list[str]:
         """What would lose tweets; empty = sound."""
         found = []
@@ -69,6 +86,12 @@ class Crossing:
         if self.directory_max_age_s <= self.directory_s:
             found.append("directory_max_age_s must be longer than directory_s")
         return found
+
+
+GIVEN = ("announce_s", "merge_s")
+"""The notice a process gives to all others: none may give less than was agreed."""
+NEEDED = ("relations_life_s", "rebuild_after_s", "directory_max_age_s")
+"""The notice a process needs of all others, and what it leaves behind: none may need more than was agreed."""
 
 
 @dataclass(frozen=True, slots=True)

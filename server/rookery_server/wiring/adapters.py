@@ -51,8 +51,8 @@ def cassandra_settings(settings: config.Settings) -> CassandraSettings:
     )
 
 
-def schema_plan(settings: config.Settings) -> Plan:
-    return Plan(settings.cassandra.replication_factor, settings.outbox.shards)
+def schema_plan(settings: config.Settings, agree: bool) -> Plan:
+    return Plan(settings.cassandra.replication_factor, settings.outbox.shards, settings.tiers.crossing, agree)
 
 
 def redis_cache(settings: config.Settings, clock: Clock, metrics: Metrics) -> RedisCache:

@@ -54,7 +54,11 @@ async def serve(settings: config.Settings) -> None:
     clock, metrics = SystemClock(), new_metrics()
     of = settings.serve
     store = await CassandraStore.open(
-        adapters.cassandra_settings(settings), metrics, clock, shards=settings.outbox.shards
+        adapters.cassandra_settings(settings),
+        metrics,
+        clock,
+        shards=settings.outbox.shards,
+        crossing=settings.tiers.crossing,
     )
     cache = adapters.redis_cache(settings, clock, metrics)
     listening = Listening(
@@ -92,7 +96,11 @@ async def work(settings: config.Settings) -> None:
     clock, metrics = SystemClock(), new_metrics()
     of = settings.work
     store = await CassandraStore.open(
-        adapters.cassandra_settings(settings), metrics, clock, shards=settings.outbox.shards
+        adapters.cassandra_settings(settings),
+        metrics,
+        clock,
+        shards=settings.outbox.shards,
+        crossing=settings.tiers.crossing,
     )
     cache = adapters.redis_cache(settings, clock, metrics)
     scrape = MetricsServer(metrics.render)
@@ -146,14 +154,14 @@ async def serve_in_memory(settings: config.Settings) -> None:
         await working
 
 
-async def migrate(settings: config.Settings, report: Callable[[str], None]) -> migrations.Installed:
-    """`rookery migrate`."""
+async def migrate(settings: config.Settings, report: Callable[[str], None], agree: bool) -> migrations.Installed:
+    """`rookery migrate`.  `agree`: other times of tiers are agreed upon as well."""
     return await migrations.migrate(
         adapters.cassandra_settings(settings),
         new_metrics(of_process=False),
         SystemClock(),
         adapters.owner_name(),
-        adapters.schema_plan(settings),
+        adapters.schema_plan(settings, agree),
         report,
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rookery_server.domain.fanout import ALL_PUSH, WITH_PULL, AuthorTier, Crossing, Tier, tier_for
 from rookery_server.domain.limits import BROAD_FROM, PULL_FROM
@@ -62,3 +64,43 @@ def test_phases_that_would_lose_tweets_are_told(wrong: Crossing, sound: Crossing
     (problem,) = wrong.problems()
     assert problem.startswith(says)
     assert sound.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("own", "says"),
+    [
+        (Crossing(announce_s=7_199), "announce_s is 7199, agreed is at least 7200"),
+        (Crossing(merge_s=691_199), "merge_s is 691199, agreed is at least 691200"),
+        (Crossing(relations_life_s=3_601), "relations_life_s is 3601, agreed is at most 3600"),
+        (Crossing(rebuild_after_s=604_801), "rebuild_after_s is 604801, agreed is at most 604800"),
+        (Crossing(directory_max_age_s=61), "directory_max_age_s is 61, agreed is at most 60"),
+    ],
+)
+def test_tier_T11_who_gives_less_or_needs_more_than_was_agreed_is_told(own: Crossing, says: str) -> None:
+    assert own.beyond(Crossing()) == [says]
+
+
+def test_tier_T11_who_is_more_careful_is_within_the_bounds() -> None:
+    careful = Crossing(8_000, 700_000, 600_000, 3_000, directory_s=1, directory_max_age_s=50)
+    assert careful.beyond(Crossing()) == Crossing().beyond(Crossing()) == []
+    assert len(Crossing().beyond(careful)) == 5
+
+
+NEEDS = st.tuples(st.integers(1, 99), st.integers(1, 99), st.integers(1, 99))
+MORE = st.tuples(st.integers(0, 99), st.integers(0, 99))
+
+
+@given(NEEDS, MORE, st.lists(st.tuples(NEEDS, MORE), min_size=2, max_size=2))
+def test_tier_T11_any_two_within_sound_bounds_are_sound_beside_each_other(
+    needs: tuple[int, int, int], more: tuple[int, int], of_two: list[tuple[tuple[int, int, int], tuple[int, int]]]
+) -> None:
+    """`needs`: rebuild age, life of relations, belief in rows."""
+    rebuild, life, belief = needs
+    agreed = Crossing(life + belief + 1 + more[0], rebuild + 2 * belief + 1 + more[1], *needs[:2], 0.5, belief)
+    assert agreed.problems() == []
+    two = []
+    for own, extra in of_two:
+        less = [min(pair) for pair in zip(own, needs, strict=True)]
+        two.append(Crossing(agreed.announce_s + extra[0], agreed.merge_s + extra[1], *less[:2], 0.5, less[2]))
+        assert two[-1].beyond(agreed) == []
+    assert two[0].beside(two[1]).problems() == []

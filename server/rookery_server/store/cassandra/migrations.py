@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rookery_server.domain import limits
 from rookery_server.domain.clock import Clock
+from rookery_server.domain.fanout import Crossing
 from rookery_server.metrics import Metrics
-from rookery_server.store.cassandra import leases, schema_files
+from rookery_server.store.cassandra import agreement, leases, schema_files
+from rookery_server.store.cassandra.agreement import SETTING_FIX, SETTING_READ
 from rookery_server.store.cassandra.schema_files import Step
 from rookery_server.store.cassandra.session import CassandraSession
 from rookery_server.store.cassandra.settings import CassandraSettings
-from rookery_server.store.cassandra.statements import ask_node, compare_and_set, read, read_serial
+from rookery_server.store.cassandra.statements import ask_node, compare_and_set, read
 from rookery_server.store.interface import Lease
 
 KEYSPACE_FIND = ask_node("keyspace_find", "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?")
@@ -31,9 +33,7 @@ STEP_RECORD = compare_and_set(
     "schema_step_record",
     "INSERT INTO schema_version (component, version, name, checksum, applied_ms) VALUES (?, ?, ?, ?, ?) IF NOT EXISTS",
 )
-SETTING_READ = read_serial("setting_read", "SELECT value FROM settings WHERE name = ?")
-SETTING_FIX = compare_and_set("setting_fix", "INSERT INTO settings (name, value) VALUES (?, ?) IF NOT EXISTS")
-STATEMENTS = (STEPS_READ, STEP_RECORD, SETTING_READ, SETTING_FIX)
+STATEMENTS = (STEPS_READ, STEP_RECORD, *agreement.STATEMENTS)
 
 _COMPONENT, _SHARDS, _LEASE = "rookery", "outbox_shards", "migrate"
 _AGREE_S, _AGREE_POLL_S = 60.0, 0.05  # gossip takes about a second; a minute means a node that does not follow
@@ -41,7 +41,8 @@ _LEASE_POLL_S = 0.5
 
 
 class SchemaNotReady(Exception):
-    """The keyspace is missing, older than this release needs, changed, or made for another number of shards."""
+    """The keyspace is missing, older than this release needs, changed, made for another number of shards, or its
+    processes agreed upon other times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +55,40 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a keyspace is created; both are kept for its life."""
+    """How a keyspace is created; the first two are kept for its life.  `crossing`: what its processes agree upon, if
+    nothing is agreed yet or `agree` is set."""
 
     replication_factor: int = 3
     outbox_shards: int = 16
+    crossing: Crossing = field(default_factory=Crossing)
+    agree: bool = False
 
 
-async def check(session: CassandraSession) -> Installed:
-    """The start-up gate.  Raises SchemaNotReady naming the command to run, StoreUnavailable."""
+async def check(session: CassandraSession, crossing: Crossing | None = None) -> Installed:
+    """The start-up gate.  `crossing`: the times this process goes by, if it goes by any.  Raises SchemaNotReady naming
+    the command to run, StoreUnavailable."""
     needed, keyspace = schema_files.steps()[-1].version, session.settings.keyspace
     await session.prepare((TABLES_FIND,))
     tables = {row[0] for row in await session.execute(TABLES_FIND, (keyspace,))}
     if not {"schema_version", "settings"} <= tables:
         raise SchemaNotReady(f"keyspace {keyspace} is not there or empty: run `rookery migrate`")
-    await session.prepare((STEPS_READ, SETTING_READ))
+    await session.prepare((STEPS_READ, *agreement.STATEMENTS))
     rows = await session.execute(STEPS_READ, (_COMPONENT,))
     version = max((row[0] for row in rows), default=0)
     if version < needed:
         raise SchemaNotReady(f"keyspace {keyspace} is at step {version}, {needed} is needed: run `rookery migrate`")
+    if crossing is not None:
+        await _check_agreed(session, crossing)
     return Installed(version, await _outbox_shards(session))
+
+
+async def _check_agreed(session: CassandraSession, crossing: Crossing) -> None:
+    beyond = crossing.beyond((await agreement.begin(session, crossing)).bounds)
+    if beyond:
+        raise SchemaNotReady(
+            f"ROOKERY_TIERS: {'; '.join(beyond)}. Beside the other processes this would lose tweets: see"
+            " docs/configuration.md, tiers, on how to change it"
+        )
 
 
 async def migrate(
@@ -143,9 +159,19 @@ class _Migrator(leases.LeaseTable):
                     f" which cannot be changed to {plan.outbox_shards}"
                 )
             await self._apply(steps)
+            await self._agree(plan)
         finally:
             await self.release_lease(self._lease)
         return Installed(steps[-1].version, shards)
+
+    async def _agree(self, plan: Plan) -> None:
+        try:
+            if plan.agree:
+                await agreement.change(self._session, self._clock, plan.crossing)
+            else:
+                await agreement.begin(self._session, plan.crossing)
+        except agreement.NotAgreed as error:
+            raise SchemaNotReady(str(error)) from error
 
     async def _apply(self, steps: tuple[Step, ...]) -> None:
         rows = await self._session.execute(STEPS_READ, (_COMPONENT,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rookery_server.domain.clock import Clock
+from rookery_server.domain.fanout import Crossing
 from rookery_server.metrics import Metrics
 from rookery_server.store.cassandra import (
     clocks,
@@ -56,15 +57,17 @@ class CassandraStore(
         clock: Clock,
         *,
         shards: int | None = None,
+        crossing: Crossing | None = None,
         hook: SessionHook | None = None,
     ) -> CassandraStore:
         """Connects, passes the start-up gate and prepares every statement.
 
         `shards`: what the configuration says, if it says anything; another number than the keyspace was created with
-        is refused.  Raises SchemaNotReady, StoreUnavailable."""
+        is refused.  `crossing`: the times it says, which must be within what all processes agreed upon (T11).
+        Raises SchemaNotReady, StoreUnavailable."""
         session = await CassandraSession.connect(settings, metrics, hook=hook)
         try:
-            installed = await migrations.check(session)
+            installed = await migrations.check(session, crossing)
             if shards is not None and shards != installed.outbox_shards:
                 raise migrations.SchemaNotReady(
                     f"keyspace {settings.keyspace} has {installed.outbox_shards} outbox shards, configured are {shards}"
