@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rookery import Client
-from rookery.v1 import admin_pb2, users_pb2
+from rookery.v1 import admin_pb2
 from rookery_server.cli import admin_timelines, render
 from rookery_server.cli.drill import drill
 from rookery_server.cli.session import session, user_id
@@ -124,11 +124,7 @@ def tiers(
 def suspend(context: typer.Context, user: str) -> None:
     """Hide an account and its tweets from everybody, and stop it from writing."""
     on = session(context)
-
-    async def work(client: Client) -> admin_pb2.SuspendUserResponse:
-        return await client.suspend_user(await user_id(client, user))
-
-    reply = on.run(work)
+    reply = on.about(user, Client.suspend_user)
     said = f"suspended {user} ({render.settled(reply)})"
     on.show(reply, lambda: on.out.print(said, highlight=False, markup=False))
 
@@ -137,11 +133,7 @@ def suspend(context: typer.Context, user: str) -> None:
 def unsuspend(context: typer.Context, user: str) -> None:
     """Lift a suspension: the account is what its owner left it."""
     on = session(context)
-
-    async def work(client: Client) -> admin_pb2.UnsuspendUserResponse:
-        return await client.unsuspend_user(await user_id(client, user))
-
-    reply = on.run(work)
+    reply = on.about(user, Client.unsuspend_user)
 
     def human() -> None:
         render.user(on.out, reply.user)
@@ -154,10 +146,6 @@ def unsuspend(context: typer.Context, user: str) -> None:
 def recount(context: typer.Context, user: str) -> None:
     """Count an account's followers, following and tweets from its rows, now."""
     on = session(context)
-
-    async def work(client: Client) -> users_pb2.UserCounts:
-        return await client.recount_user(await user_id(client, user))
-
-    of = on.run(work)
+    of = on.about(user, Client.recount_user)
     said = f"{of.followers} followers, following {of.following}, {of.tweets} tweets"
     on.show(of, lambda: on.out.print(said, highlight=False))

@@ -8,7 +8,7 @@ from rich.console import Console
 from rookery import Client
 from rookery.v1 import admin_pb2
 from rookery_server.cli import render
-from rookery_server.cli.session import EXIT_REFUSED, session, user_id
+from rookery_server.cli.session import EXIT_REFUSED, session
 
 app = typer.Typer(no_args_is_help=True, help="Homes: verify, explain, rebuild.")
 
@@ -29,11 +29,7 @@ VERDICTS = {
 def verify(context: typer.Context, user: str) -> None:
     """Compare a cached home with the truth.  Exit code 1 when it said something false."""
     on = session(context)
-
-    async def work(client: Client) -> admin_pb2.VerifyHomeTimelineResponse:
-        return await client.verify_home(await user_id(client, user))
-
-    found = on.run(work)
+    found = on.about(user, Client.verify_home)
     on.show(found, lambda: _verified(on.out, found))
     if any(difference.claimed for difference in found.differences):
         raise typer.Exit(EXIT_REFUSED)
@@ -69,11 +65,7 @@ def _verified(out: Console, found: admin_pb2.VerifyHomeTimelineResponse) -> None
 def explain(context: typer.Context, user: str, tweet_id: int) -> None:
     """Why a tweet is, or is not, in a home."""
     on = session(context)
-
-    async def work(client: Client) -> admin_pb2.ExplainHomeTimelineResponse:
-        return await client.explain_home(await user_id(client, user), tweet_id)
-
-    found = on.run(work)
+    found = on.about(user, lambda client, of: client.explain_home(of, tweet_id))
 
     def human() -> None:
         on.out.print(f"[bold]{VERDICTS.get(found.verdict, name_of(str(found.verdict)))}[/]", highlight=False)
@@ -104,11 +96,7 @@ def _facts(found: admin_pb2.ExplainHomeTimelineResponse) -> list[tuple[str, str]
 def rebuild(context: typer.Context, user: str) -> None:
     """Throw a home's cached copies away and build them anew."""
     on = session(context)
-
-    async def work(client: Client) -> admin_pb2.RebuildHomeTimelineResponse:
-        return await client.rebuild_home(await user_id(client, user))
-
-    found = on.run(work)
+    found = on.about(user, Client.rebuild_home)
     stored = "stored" if found.stored else "not stored: the next read builds"
     said = f"{found.size} tweets, {stored}; complete through {render.age(found.complete_through)}"
     on.show(found, lambda: on.out.print(said, highlight=False))

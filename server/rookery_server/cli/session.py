@@ -57,6 +57,14 @@ class Session:
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
 
+    def about(self, user: str, call: Callable[[Client, int], Awaitable[Result]]) -> Result:
+        """Runs one command about somebody; `user` is an id or a name as typed."""
+
+        async def work(client: Client) -> Result:
+            return await call(client, await user_id(client, user))
+
+        return self.run(work)
+
     def fail(self, error: errors.RookeryError) -> NoReturn:
         if self.as_json:
             told: dict[str, Any] = {
