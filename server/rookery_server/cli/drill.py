@@ -17,7 +17,7 @@ from rich.console import Console
 from rookery import Client, Credentials, errors
 from rookery_server.cli.session import EXIT_REFUSED, EXIT_USAGE, session
 from rookery_server.dev.attached import AttachedStack, attach
-from rookery_server.dev.drills import READERS, Drill
+from rookery_server.dev.drills import READERS, READERS_MOST, Drill
 from rookery_server.dev.errors import LocalClusterError
 from rookery_server.dev.faults import AWAY_S, Faults
 from rookery_server.dev.installation import Service
@@ -44,7 +44,7 @@ def drill(
     name: Annotated[str, typer.Option("--name", "-n", help="Which stack of this machine.")] = "default",
     only: Annotated[str, typer.Option(help=f"Faults with this in their name, of: {', '.join(FAULTS)}.")] = "",
     rounds: Annotated[int, typer.Option(min=1, help="How often each; then least, median and most are told.")] = 1,
-    readers: Annotated[int, typer.Option(min=1, help="Whose homes are opened and scrolled.")] = READERS,
+    readers: Annotated[int, typer.Option(min=1, max=READERS_MOST, help="Whose homes are read.")] = READERS,
     away: Annotated[float, typer.Option(min=0, help="Seconds that what nobody takes the place of is away.")] = AWAY_S,
     seed: Annotated[int | None, typer.Option(help="The same seed breaks the same in the same order.")] = None,
 ) -> None:

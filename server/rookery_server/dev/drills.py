@@ -20,6 +20,9 @@ from rookery_server.dev.pages import Oracle, Page, Post, Scroll, next_page, now_
 from rookery_server.dev.rounds import Round
 
 AUTHORS, READERS = 8, 24
+READERS_MOST = 1000
+"""At 25 openings a second the homes of a third of them have been opened again within a minute and a half; with more,
+hits would not be back in time however well it goes."""
 CALM_S = 2.0
 """Claims and hits count as back once they have been for so long."""
 POST_EVERY_S = 0.5
