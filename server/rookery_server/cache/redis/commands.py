@@ -26,5 +26,11 @@ def lpushx(key: bytes, tail: bytes) -> bytes:
     return b"*3\r\n$6\r\nLPUSHX\r\n$%d\r\n%b%b" % (len(key), key, tail)
 
 
+def bulk(word: Word) -> bytes:
+    """One word of a command (https://valkey.io/topics/protocol, bulk strings)."""
+    data = word if isinstance(word, bytes) else str(word).encode()
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
 def set_body(key: bytes, framed: bytes, life_s: int, *, only_absent: bool) -> bytes:
     return pack("SET", key, framed, "EX", life_s, "NX") if only_absent else pack("SET", key, framed, "EX", life_s)

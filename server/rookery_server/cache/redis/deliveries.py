@@ -157,7 +157,7 @@ class DeliveriesRole(Role):
 
     async def _place(self, tweet_id: int, followers: Sequence[int], link: Link, tally: _Tally) -> None:
         place = self._client.scripts.place
-        calls = [placing.place_home(place, follower, tweet_id) for follower in followers]
+        calls = placing.place_homes(place, followers, tweet_id)
         tally.add_placed(self._client, await self._client.script(link, place, calls, uses.PUSH))
 
     # --- one subject ---------------------------------------------------------------------------------------------

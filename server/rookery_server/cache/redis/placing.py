@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rookery_server.cache import keys
 from rookery_server.cache.redis.scripts import Script
 from rookery_server.domain import ids, limits
@@ -14,9 +16,9 @@ def bound_of(tweet_id: int) -> int:
     return ids.first_at(ids.time_ms(tweet_id) - limits.ORDER_SLACK_MS)
 
 
-def place_home(place: Script, user_id: int, tweet_id: int) -> bytes:
+def place_homes(place: Script, user_ids: Iterable[int], tweet_id: int) -> list[bytes]:
     bound = bound_of(tweet_id)
-    return place.call([keys.home(user_id)], tweet_id, bound, limits.HOME_TRIM_AT, limits.HOME_KEPT)
+    return place.calls_alike(map(keys.home, user_ids), tweet_id, bound, limits.HOME_TRIM_AT, limits.HOME_KEPT)
 
 
 def place_author(place: Script, author_id: int, tweet_id: int) -> bytes:
@@ -26,4 +28,4 @@ def place_author(place: Script, author_id: int, tweet_id: int) -> bytes:
 
 def place_calls(place: Script, author_id: int, tweet_id: int) -> list[bytes]:
     """The author's two lists: posts first, as builds of home lists rely on them."""
-    return [place_author(place, author_id, tweet_id), place_home(place, author_id, tweet_id)]
+    return [place_author(place, author_id, tweet_id), *place_homes(place, [author_id], tweet_id)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-from rookery_server.cache.redis.commands import Word, pack
+from rookery_server.cache.redis.commands import Word, bulk, pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,12 @@ class Script:
     def call(self, keys: Sequence[bytes], *words: Word) -> bytes:
         """The packed call; a server that lost the script answers NOSCRIPT."""
         return pack("EVALSHA", self.sha, len(keys), *keys, *words)
+
+    def calls_alike(self, keys: Iterable[bytes], *words: Word) -> list[bytes]:
+        """A call for each key alone, all with the same words, which are packed once."""
+        head = b"*%d\r\n" % (4 + len(words)) + b"".join(bulk(word) for word in ("EVALSHA", self.sha, 1))
+        tail = b"".join(bulk(word) for word in words)
+        return [b"%b$%d\r\n%b\r\n%b" % (head, len(key), key, tail) for key in keys]
 
 
 @dataclass(frozen=True, slots=True)
