@@ -100,7 +100,8 @@ def test_tier_T11_any_two_within_sound_bounds_are_sound_beside_each_other(
     assert agreed.problems() == []
     two = []
     for own, extra in of_two:
-        less = [min(pair) for pair in zip(own, needs, strict=True)]
-        two.append(Crossing(agreed.announce_s + extra[0], agreed.merge_s + extra[1], *less[:2], 0.5, less[2]))
+        less = min(own[0], rebuild), min(own[1], life)
+        believed = min(own[2], belief)
+        two.append(Crossing(agreed.announce_s + extra[0], agreed.merge_s + extra[1], *less, 0.5, believed))
         assert two[-1].beyond(agreed) == []
     assert two[0].beside(two[1]).problems() == []
