@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -29,7 +30,7 @@ class Stranger:
         method = self.pool.FindServiceByName(service).FindMethodByName(name)
         request = GetMessageClass(method.input_type)(**fields)
         reply = GetMessageClass(method.output_type)
-        stub = self._channel.unary_unary(
+        stub: grpc.UnaryUnaryMultiCallable[Message, Message] = self._channel.unary_unary(
             f"/{service}/{name}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=reply.FromString,
@@ -42,7 +43,7 @@ class Stranger:
         assert method.server_streaming
         request = GetMessageClass(method.input_type)(**fields)
         reply = GetMessageClass(method.output_type)
-        stub = self._channel.unary_stream(
+        stub: grpc.UnaryStreamMultiCallable[Message, Message] = self._channel.unary_stream(
             f"/{service}/{name}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=reply.FromString,

@@ -29,12 +29,15 @@ import uvloop
 
 from rookery_server import config
 from rookery_server.domain import ids
+from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import Outcome, StoreUnavailable
+from rookery_server.metrics import Metrics
 from rookery_server.store.cassandra.session import Send
 from rookery_server.store.cassandra.store import CassandraStore
 from rookery_server.wiring import processes
 from rookery_server.wiring.serving import ServerProcess
 from rookery_server.wiring.working import WorkerProcess
+from rookery_server.workers.settings import WorkerSettings
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>: the signal a process gets when its parent dies
 
@@ -148,8 +151,16 @@ def _failing_server(point: FailPoint) -> type[ServerProcess]:
 
 def _failing_worker(point: FailPoint) -> type[WorkerProcess]:
     class FailingWorker(WorkerProcess):
-        def __init__(self, store: Any, cache: Any, *rest: Any):
-            *rest, settings = rest
+        def __init__(
+            self,
+            store: Any,
+            cache: Any,
+            clock: Clock,
+            metrics: Metrics,
+            owner: str,
+            health: str,
+            settings: WorkerSettings,
+        ):
             short = replace(
                 settings,
                 lease_renew_s=RENEW_S,
@@ -157,7 +168,8 @@ def _failing_worker(point: FailPoint) -> type[WorkerProcess]:
                 save_every_s=SAVE_S,
                 late_print_after_s=LATE_PRINT_S,
             )
-            super().__init__(Counted(store, point), Counted(cache, point), *rest, short)
+            counted: tuple[Any, Any] = Counted(store, point), Counted(cache, point)
+            super().__init__(*counted, clock, metrics, owner, health, short)
 
     return FailingWorker
 

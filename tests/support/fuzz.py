@@ -96,7 +96,8 @@ async def _answer(channel: grpc.aio.Channel, method: Method, raw: bytes, metadat
         unary: Any = channel.unary_unary(method.path)
         await unary(raw, metadata=metadata, timeout=10)
         return
-    stream: Any = channel.unary_stream(method.path)(raw, metadata=metadata, timeout=10)
+    opened: Any = channel.unary_stream(method.path)
+    stream = opened(raw, metadata=metadata, timeout=10)
     await stream.read()
     stream.cancel()
 

@@ -6,6 +6,7 @@ import time
 
 from rookery_server.domain import ids
 from rookery_server.store.cassandra import tweets
+from rookery_server.store.cassandra.buckets import bucket_of
 from rookery_server.store.cassandra.session import CassandraSession
 from rookery_server.store.cassandra.store import CassandraStore
 from rookery_server.store.interface import UserTweetIds
@@ -19,7 +20,7 @@ async def test_a_row_that_was_seen_is_found_by_every_later_read_though_its_bucke
     """Else a worker would take the event for applied, and a list built a moment later would lack the tweet for good."""
     tweet = ids.compose(int(time.time() * 1000), 1, 0)
     version = ids.write_timestamp_us(tweet)
-    row = (AUTHOR, tweets.bucket_of(tweet), tweet, b"x", version)
+    row = (AUTHOR, bucket_of(tweet), tweet, b"x", version)
     await empty_keyspace.execute(tweets.USER_TWEET_PUT, row)
     assert await cassandra_store.user_tweet(AUTHOR, tweet) is not None
     assert await cassandra_store.user_tweet_ids(AUTHOR, None, 10) == UserTweetIds((tweet,), True)

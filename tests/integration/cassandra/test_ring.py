@@ -63,7 +63,7 @@ async def test_one_contact_point_finds_the_ring_and_every_clock(store: Cassandra
 
 async def test_reads_do_not_wait_for_a_node_that_stands_still(ring: Stack, store: CassandraStore) -> None:
     # A table's threshold for asking around is computed first when it is one read time-out (5 s) old.
-    began, rows = time.monotonic(), []
+    began, rows = time.monotonic(), list[TweetRow]()
     while time.monotonic() - began < READ_TIMEOUT_S + 1 or len(rows) < 40:
         rows.append(await _post(store, len(rows) % 1000))
         await store.get_tweets([rows[-1].tweet_id])

@@ -5,9 +5,10 @@ from rookery_server.dev.state import Address
 
 
 def test_cassandra_answers_queries(cassandra_address: Address) -> None:
-    rows = cql.query(*cassandra_address, "SELECT release_version FROM system.local")
+    ((release,),) = cql.query(*cassandra_address, "SELECT release_version FROM system.local")
 
-    assert rows[0][0].startswith(b"5.0.")
+    assert release is not None
+    assert release.startswith(b"5.0.")
 
 
 def test_every_valkey_node_sees_the_whole_cluster(valkey_addresses: tuple[Address, ...]) -> None:

@@ -151,7 +151,7 @@ def slot_of(key: str) -> int:
 
 def is_master(port: int) -> bool:
     with valkey.connected(port) as client:
-        return client.role()[0] == "master"
+        return bool(client.role()[0] == "master")
 
 
 def test_everything_acknowledged_is_there_after_everything_was_killed(special_stacks: SpecialStacks) -> None:
