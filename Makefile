@@ -55,8 +55,8 @@ lint: $(INSTALLED)  ## ruff: mistakes, async traps, form
 	$(RUN) ruff check $(SOURCES)
 	$(RUN) ruff format --check $(SOURCES)
 
-types: $(GENERATED)  ## mypy, strict
-	$(RUN) mypy client/rookery server/rookery_server hatch_build.py
+types: $(GENERATED)  ## mypy, strict, of tests as well
+	$(RUN) mypy client/rookery server/rookery_server tests hatch_build.py
 
 proto: lint-proto breaking  ## the contract: form, and nothing in it that breaks a caller
 
