@@ -22,12 +22,13 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rookery import Client, Credentials, errors
 from rookery.v1 import admin_pb2
 from rookery_server.cli.sources import Source, from_file, made_up
 from rookery_server.dev import sample
+from rookery_server.services.bounded import each
 from tests.support.measured import p50_p99_ms
 from tests.support.readers import Oracle, Post, Scroll, keep_scrolling, now_ms, scroll
 from tests.support.real_run import await_claim, freshness, load, sources_of
@@ -277,13 +278,7 @@ async def cross(motion: Motion, crossings: Crossings) -> None:
     """Both at once, a few calls at a time."""
     calls = [partial(motion.follow, reader, crossings.rising) for reader in crossings.joining]
     calls += [partial(motion.unfollow, reader, crossings.falling) for reader in crossings.leaving]
-    rest = iter(calls)
-
-    async def lane() -> None:
-        for call in rest:
-            await call()
-
-    await asyncio.gather(*(lane() for _ in range(4)))
+    await each(calls, 4, lambda call: call())
 
 
 def judge_meanwhile(scrolls: Iterable[Scroll], ledger: Ledger, at_first: dict[int, frozenset[int]]) -> list[str]:
@@ -332,23 +327,22 @@ def _only(done: Scroll, authors: frozenset[int], plain: set[int]) -> Scroll:
 
 async def judge_finally(client: Client, ledger: Ledger, readers: Sequence[int]) -> tuple[Counter[str], list[str]]:
     """Scrolls every reader to the end and compares: lost, doubled, forbidden."""
-    tally, examples, rest = Counter[str](), list[str](), iter(readers)
+    tally, examples = Counter[str](), list[str]()
 
-    async def lane() -> None:
-        for reader in rest:
-            done = await scroll(client, reader, 100)
-            shown = [id_ for page in done.pages for id_ in page.ids]
-            expected = ledger.home_of(reader)
-            tally["shown"] += len(shown)
-            tally["doubled"] += len(shown) - len(set(shown))
-            for name, ids in (("lost", set(expected) - set(shown)), ("forbidden", set(shown) - set(expected))):
-                tally[name] += len(ids)
-                examples.extend(f"{name}: {id_} for {reader}" for id_ in sorted(ids)[:2])
-            if shown != expected and not set(shown) ^ set(expected) and len(shown) == len(expected):
-                tally["out of order"] += 1
-                examples.append(f"out of order: {reader}")
+    async def one(reader: int) -> None:
+        done = await scroll(client, reader, 100)
+        shown = [id_ for page in done.pages for id_ in page.ids]
+        expected = ledger.home_of(reader)
+        tally["shown"] += len(shown)
+        tally["doubled"] += len(shown) - len(set(shown))
+        for name, ids in (("lost", set(expected) - set(shown)), ("forbidden", set(shown) - set(expected))):
+            tally[name] += len(ids)
+            examples.extend(f"{name}: {id_} for {reader}" for id_ in sorted(ids)[:2])
+        if shown != expected and not set(shown) ^ set(expected) and len(shown) == len(expected):
+            tally["out of order"] += 1
+            examples.append(f"out of order: {reader}")
 
-    await asyncio.gather(*(lane() for _ in range(FINAL_LANES)))
+    await each(readers, FINAL_LANES, one)
     return tally, examples
 
 
@@ -367,7 +361,7 @@ async def change_run(
     ids: Sequence[int],
     plan: Plan,
     say: Callable[[str], None],
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The whole of it; the figures, with everything wrong under `wrong`."""
     rng = random.Random(plan.seed)
     at_first = sources_of(source, ids)
@@ -411,12 +405,10 @@ async def _move(
 ) -> float:
     """Everything at once, until all is posted and both authors have crossed; returns how many seconds posting took."""
     rng, chosen = random.Random(plan.seed), sample.zipf_order(source.follower_counts(), 1.0, plan.seed)
-    numbers = iter(range(plan.posts))
 
-    async def poster() -> None:
-        for number in numbers:
-            crossing = (crossings.rising, crossings.falling)[number // 10 % 2]
-            await motion.post(ids[next(chosen)] if number % 10 else crossing, sample.text(rng, number))
+    async def post(number: int) -> None:
+        crossing = (crossings.rising, crossings.falling)[number // 10 % 2]
+        await motion.post(ids[next(chosen)] if number % 10 else crossing, sample.text(rng, number))
 
     async def changer() -> None:
         while not stop.is_set():
@@ -425,7 +417,7 @@ async def _move(
     started = time.monotonic()
     changing = [asyncio.create_task(changer()) for _ in range(CHANGERS)]
     crossed = asyncio.create_task(cross(motion, crossings))
-    await asyncio.gather(*(poster() for _ in range(POSTERS)))
+    await each(range(plan.posts), POSTERS, post)
     took = time.monotonic() - started
     await crossed
     stop.set()

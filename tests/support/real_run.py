@@ -23,6 +23,7 @@ from rookery_server.cli.journal import Journal
 from rookery_server.cli.loading import load_network
 from rookery_server.cli.sources import Source, from_file, made_up
 from rookery_server.dev import sample
+from rookery_server.services.bounded import each
 from tests.support.measured import p50_p99_ms
 from tests.support.readers import Oracle, Post, Scroll, Verdict, keep_scrolling, now_ms, scroll
 
@@ -42,14 +43,9 @@ class Run:
 async def post_all(client: Client, source: Source, ids: Sequence[int], run: Run, count: int, concurrency: int) -> None:
     """Posts by Zipf-chosen authors; a post that stays UNAVAILABLE is repeated with its request id until it is acked."""
     rng, authors = random.Random(7), sample.zipf_order(source.follower_counts(), 1.0, 7)
-    plan = iter([(number, next(authors), sample.text(rng, number)) for number in range(count)])
-
-    async def poster() -> None:
-        for _, author, text in plan:
-            await post_until_acked(client, ids[author], text, run)
-
+    plan = [(ids[next(authors)], sample.text(rng, number)) for number in range(count)]
     started = time.monotonic()
-    await asyncio.gather(*(poster() for _ in range(concurrency)))
+    await each(plan, concurrency, lambda due: post_until_acked(client, *due, run))
     run.posting_took = time.monotonic() - started
 
 
