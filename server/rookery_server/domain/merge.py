@@ -10,7 +10,7 @@ import heapq
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 
 from rookery_server.domain import ids as snowflake
 from rookery_server.domain.limits import ORDER_SLACK_MS
@@ -95,10 +95,22 @@ def join(first: Part, second: Part) -> Part:
 
 
 def _newest(sources: Iterable[Sequence[int]], below: int, want: int) -> list[int]:
-    # No source can give more than `want`, so none is looked at deeper: a merge of thousands stays small.
-    heads: set[int] = set()
-    for ids in sources:
+    """One id after the other, so that of a source only what is taken is looked at: a merge of thousands stays small."""
+    rest = [ids for ids in sources if ids and ids[-1] < below]
+    heads: list[tuple[int, int, int]] = []  # the next id of a source, negated; which source; where in it
+    for number, ids in enumerate(rest):
         # Descending, so bisect runs over the negated values.
-        first = bisect_left(ids, 1 - below, key=lambda id_: -id_)
-        heads.update(islice(ids, first, first + want))
-    return heapq.nlargest(want, heads)
+        at = 0 if ids[0] < below else bisect_left(ids, 1 - below, key=lambda id_: -id_)
+        heads.append((-ids[at], number, at))
+    heapq.heapify(heads)
+    newest: list[int] = []
+    while heads and len(newest) < want:
+        negated, number, at = heads[0]
+        if not newest or newest[-1] != -negated:
+            newest.append(-negated)
+        ids = rest[number]
+        if at + 1 < len(ids):
+            heapq.heapreplace(heads, (-ids[at + 1], number, at + 1))
+        else:
+            heapq.heappop(heads)
+    return newest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,3 +129,31 @@ def test_a_join_is_complete_from_the_higher_floor(
     joined = join(parts[0], parts[max(parts)])
     everything = {*histories[0], *histories[max(parts)]}
     assert list(joined.ids) == sorted((id_ for id_ in everything if id_ >= joined.floor), reverse=True)
+
+
+class Looked(tuple[int, ...]):
+    """Ids that count how often one of them is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        Looked.looks += 1
+        return super().__getitem__(at)
+
+
+def test_a_merge_of_thousands_looks_at_little_more_than_it_takes() -> None:
+    """Of 400,000 ids: whoever looks at all of them holds up everybody else of the process meanwhile."""
+    every, thousands, want = range(_id(0), _id(0) + 400_000), 2_000, 800
+    sources = {at: Part(Looked(every[-1 - at :: -thousands]), 0) for at in range(thousands)}
+    Looked.looks = 0
+    merged = merge(sources, BEYOND, want)
+    assert merged.part.ids == tuple(every[-1 : -1 - want : -1])
+    assert Looked.looks <= 4 * thousands + want
+
+
+@given(st.integers(0, 70))
+def test_a_merge_begins_right_below_where_it_is_told(at: int) -> None:
+    ids_ = tuple(_id(0, sequence) for sequence in range(60, 0, -1))
+    for below in (_id(0, at), _id(1)):
+        merged = merge({1: Part(ids_, 0), 2: Part(ids_[::7], 0)}, below, 5)
+        assert merged.part.ids == tuple(id_ for id_ in ids_ if id_ < below)[:5]
