@@ -66,7 +66,7 @@ _RPC = (
     _METHOD,
 )
 _CODE = _closed("grpc_code", *GRPC_CODES)
-_PROFILE = _closed("profile", "read", "write", "lwt", "admin")
+_PROFILE = _closed("profile", "read", "read_many", "write", "lwt", "admin")
 _REDIS_USE = _closed(
     "use",
     "timeline_read",

@@ -9,7 +9,7 @@ _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\n\)(.*)", re.DOTA
 _KEY = re.compile(r"PRIMARY KEY \((?:\(([^)]*)\)|(\w+))(?:, ([^)]*))?\)")
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\) VALUES \(([^)]*)\)(.*)")
 _UPDATE = re.compile(r"UPDATE (\w+) SET (.*?) WHERE (.*?)(?: IF (.*))?")
-_SELECT = re.compile(r"SELECT (.*?) FROM ([\w.]+)(?: WHERE (.*?))?(?: LIMIT \?)?")
+_SELECT = re.compile(r"SELECT (.*?) FROM ([\w.]+)(?: WHERE (.*?))?(?: (?:PER PARTITION )?LIMIT \?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """`verb` SELECT, INSERT or UPDATE; `columns` all that are named; `equal` those compared with `=` in WHERE."""
+    """`verb` SELECT, INSERT or UPDATE; `columns` all that are named; `equal` those compared with `=` in WHERE, `among`
+    those with `IN`; `selected` those of the answer."""
 
     verb: str
     table: str
@@ -36,6 +37,8 @@ class Parsed:
     equal: frozenset[str]
     conditional: bool
     timestamped: bool
+    among: frozenset[str] = frozenset()
+    selected: frozenset[str] = frozenset()
 
 
 def table(text: str) -> Table:
@@ -63,8 +66,9 @@ def statement(text: str) -> Parsed:
     if found := _SELECT.fullmatch(text):
         where = found[3] or ""
         selected = {re.sub(r"^WRITETIME\((\w+)\)$", r"\1", column) for column in _names(found[1])}
-        named = frozenset(selected | set(re.findall(r"(\w+) (?:=|<=|>=|<|>) \?", where)))
-        return Parsed("SELECT", found[2], named, _equal(where), False, False)
+        named = frozenset(selected | set(re.findall(r"(\w+) (?:=|<=|>=|<|>|IN) \?", where)))
+        among = frozenset(re.findall(r"(\w+) IN \?", where))
+        return Parsed("SELECT", found[2], named, _equal(where), False, False, among, frozenset(selected))
     raise ValueError(f"not a statement of ours: {text}")
 
 

@@ -130,6 +130,11 @@ class TweetStore(Protocol):
         """The same without the bodies."""
         ...
 
+    async def tweet_ids_by_user(self, before_ids: Mapping[int, int | None], limit: int) -> dict[int, UserTweetIds]:
+        """`user_tweet_ids` of many with few requests: by user, each below its own bound.  Each author's rows are read
+        at a quorum of their own, at any moment between the call and its answer.  All of them, or StoreUnavailable."""
+        ...
+
     async def user_tweet(self, user_id: int, tweet_id: int) -> TweetRow | None:
         """One row of `user_tweets` at a quorum.  What was seen here is seen by every later quorum read: the read
         repairs the replicas it asked before it answers."""

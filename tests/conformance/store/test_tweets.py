@@ -78,6 +78,23 @@ async def test_an_author_without_tweets_is_at_the_end(store: Store, ids: Ids) ->
     assert (ids_only.ids, ids_only.end) == ((), True)
 
 
+async def test_the_ids_of_many_authors_are_those_of_each(store: Store, ids: Ids) -> None:
+    """Quiet ones and busy ones, over one bucket and over many, each from its own place on."""
+    dice, now_ms = random.Random(5), SystemClock().now_ms()
+    authors = range(AUTHOR, AUTHOR + 80)
+    for author in authors:
+        months = dice.choice([0, 1, 2, 15])
+        for number in range(dice.choice([1, 3, 8]) if months else 0):
+            old_ms = dice.randrange(months * 25 * 86_400_000)
+            await post(store, ids, row_of(snowflake.compose(now_ms - old_ms, 9, number), author=author))
+    top = {author: (await store.user_tweet_ids(author, None, 100)).ids for author in authors}
+    places = {author: dice.choice([None, *top[author]]) for author in authors}
+    for before in (dict.fromkeys(authors), dict.fromkeys(authors, ids.mint()), places, {authors[0]: None}, {}):
+        for limit in (1, 3, 100):
+            found = await store.tweet_ids_by_user(before, limit)
+            assert found == {author: await store.user_tweet_ids(author, at, limit) for author, at in before.items()}
+
+
 async def test_a_repeat_with_a_new_event_changes_nothing_but_the_log(store: Store, ids: Ids) -> None:
     row = row_of(ids.mint())
     events = [ids.event(EventKind.POST, AUTHOR, row.tweet_id, row.version_us) for _ in range(2)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rookery_server.domain.errors import NotFound, StoreUnavailable
@@ -150,6 +150,10 @@ class SimpleStore(SimpleRelations):
         await self._begin("user_tweet_ids")
         older = sorted((id_ for id_ in self.own_tweets[user_id] if before_id is None or id_ < before_id), reverse=True)
         return UserTweetIds(tuple(older[:limit]), len(older) <= limit)
+
+    async def tweet_ids_by_user(self, before_ids: Mapping[int, int | None], limit: int) -> dict[int, UserTweetIds]:
+        await self._begin("tweet_ids_by_user")
+        return {id_: await self.user_tweet_ids(id_, before, limit) for id_, before in before_ids.items()}
 
     async def user_tweet(self, user_id: int, tweet_id: int) -> TweetRow | None:
         await self._begin("user_tweet")

@@ -302,6 +302,9 @@ class Truth:
     async def user_tweet_ids(self, user_id: int, before_id: int | None, limit: int) -> UserTweetIds:
         raise NotImplementedError
 
+    async def tweet_ids_by_user(self, before_ids: Mapping[int, int | None], limit: int) -> dict[int, UserTweetIds]:
+        raise NotImplementedError
+
     async def edges(self, follower_id: int, followee_ids: Sequence[int]) -> dict[int, Edge]:
         raise NotImplementedError
 

@@ -43,6 +43,7 @@ SessionHook = Callable[[str, Send], Awaitable[Any]]
 wait, send later, raise instead of sending (a lost request) or after (a lost reply), or send twice."""
 
 _PROTOCOL = 5  # checksums on every frame; result metadata follows a schema change
+_READS = (Profile.READ, Profile.READ_MANY)
 _RECONNECT_S = (0.2, 10.0)  # a restarted node is used again within seconds, a dead one is not hammered
 
 
@@ -58,7 +59,7 @@ class CassandraSession:
         self._hop: Callable[[str], None] = lambda kind: metrics.cassandra_hops(kind).inc()
         self._in_flight = {profile: metrics.cassandra_in_flight(profile.value) for profile in Profile}
         self._errors = {profile: partial(self._count_error, profile.value) for profile in Profile}
-        self._reading = DriverErrors(OneHop(self._hop), self._errors[Profile.READ])
+        self._reading = {profile: DriverErrors(OneHop(self._hop), self._errors[profile]) for profile in _READS}
         self._prepared: dict[str, Any] = {}
         self._timed: dict[str, Histogram] = {}
         self._cluster: Any = None
@@ -93,7 +94,7 @@ class CassandraSession:
         for statement in statements:
             with self._attempt(Profile.ADMIN):
                 prepared = await asyncio.to_thread(self._session.prepare, statement.inside(self.settings.keyspace))
-            prepared.is_idempotent = statement.profile in (Profile.READ, Profile.WRITE) or statement.at_serial
+            prepared.is_idempotent = statement.profile in (*_READS, Profile.WRITE) or statement.at_serial
             if statement.at_serial:
                 prepared.consistency_level = ConsistencyLevel.SERIAL
             self._prepared[statement.name] = prepared
@@ -122,8 +123,10 @@ class CassandraSession:
             rows: Rows | None = await (await self._send(query, statement.name, statement.profile, node))
         return rows or []
 
-    async def execute_many(self, statement: Statement, keys: Sequence[Values]) -> list[Rows]:
-        """One query a key, each to a replica of its own, at most `limits.INNER_READS` at a time; answers in order."""
+    async def execute_many(
+        self, statement: Statement, keys: Sequence[Values], at_once: int = limits.INNER_READS
+    ) -> list[Rows]:
+        """One query a key, each to a replica of its own, at most `at_once` at a time; answers in order."""
         if self._hook is not None:
             return [await self.execute(statement, key) for key in keys]
         answers: list[Rows] = []
@@ -131,7 +134,7 @@ class CassandraSession:
         try:
             with self._attempt(statement.profile) as policy:
                 for key in keys:
-                    if len(waiting) >= limits.INNER_READS:
+                    if len(waiting) >= at_once:
                         answers.append(await waiting.popleft() or [])
                     query = self._bound(statement, key, policy)
                     waiting.append(await self._send(query, statement.name, statement.profile))
@@ -173,7 +176,7 @@ class CassandraSession:
 
     def _bound(self, statement: Statement, values: Values, policy: OneHop) -> Any:
         bound = self._prepared[statement.name].bind(_no_nulls(statement, values))
-        if statement.profile is not Profile.READ:
+        if statement.profile not in _READS:
             bound.retry_policy = policy  # its own, so that the doubt it remembers is this request's
         return bound
 
@@ -213,8 +216,8 @@ class CassandraSession:
             raise StoreUnavailable("too many requests in flight") from error
 
     def _attempt(self, profile: Profile) -> DriverErrors:
-        if profile is Profile.READ:
-            return self._reading
+        if profile in _READS:
+            return self._reading[profile]
         lwt, write = profile is Profile.LWT, profile is Profile.WRITE
         return DriverErrors(OneHop(self._hop), self._errors[profile], write=write, lwt=lwt)
 
@@ -269,16 +272,20 @@ def _profiles(settings: CassandraSettings, reading: OneHop) -> dict[Any, Any]:
     def near(shuffle: bool) -> TokenAwarePolicy:
         return TokenAwarePolicy(DCAwareRoundRobinPolicy(settings.data_centre), shuffle_replicas=shuffle)
 
-    quorum, never = ConsistencyLevel.LOCAL_QUORUM, OneHop(lambda kind: None)
-    return {
-        Profile.READ.value: ExecutionProfile(
+    def hedged(after_s: float) -> ExecutionProfile:
+        return ExecutionProfile(
             near(shuffle=True),
             retry_policy=reading,
             consistency_level=quorum,
             request_timeout=settings.read_s,
             row_factory=tuple_factory,
-            speculative_execution_policy=ConstantSpeculativeExecutionPolicy(settings.hedge_after_s, settings.hedges),
-        ),
+            speculative_execution_policy=ConstantSpeculativeExecutionPolicy(after_s, settings.hedges),
+        )
+
+    quorum, never = ConsistencyLevel.LOCAL_QUORUM, OneHop(lambda kind: None)
+    return {
+        Profile.READ.value: hedged(settings.hedge_after_s),
+        Profile.READ_MANY.value: hedged(settings.hedge_many_after_s),
         Profile.WRITE.value: ExecutionProfile(
             near(shuffle=True), never, quorum, request_timeout=settings.write_s, row_factory=tuple_factory
         ),

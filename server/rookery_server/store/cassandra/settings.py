@@ -25,6 +25,9 @@ class CassandraSettings:
     connect_s: float = 10.0
     hedge_after_s: float = 0.05
     """About ten times a calm read: hides a stopped node, costs next to nothing otherwise."""
+    hedge_many_after_s: float = 0.25
+    """Of a read of many partitions, which takes some ten ms and is dear to repeat; a stopped node costs the call a
+    quarter of its deadline."""
     hedges: int = 2
     """With the first attempt three hosts: every replica at RF 3."""
     in_flight: int = 256

@@ -12,6 +12,8 @@ class Profile(enum.Enum):
 
     READ = "read"
     """LOCAL_QUORUM, rows as tuples, hedged, one hop."""
+    READ_MANY = "read_many"
+    """As READ, of several partitions, each read by its own replicas and at their quorum: hedged later."""
     WRITE = "write"
     """LOCAL_QUORUM, carries its own timestamp, safe to repeat."""
     LWT = "lwt"
@@ -41,6 +43,10 @@ class Statement:
 
 def read(name: str, cql: str) -> Statement:
     return Statement(name, cql, Profile.READ)
+
+
+def read_many(name: str, cql: str) -> Statement:
+    return Statement(name, cql, Profile.READ_MANY)
 
 
 def write(name: str, cql: str) -> Statement:

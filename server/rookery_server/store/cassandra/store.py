@@ -12,6 +12,7 @@ from rookery_server.store.cassandra import (
     counts,
     graph,
     leases,
+    many_tweets,
     migrations,
     outbox,
     relations,
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from rookery_server.store.interface import Store
 
 STATEMENTS = (
-    *users.STATEMENTS, *requests.STATEMENTS, *tweets.STATEMENTS, *graph.STATEMENTS, *outbox.STATEMENTS,
+    *users.STATEMENTS, *requests.STATEMENTS, *tweets.STATEMENTS, *many_tweets.STATEMENTS, *graph.STATEMENTS,
+    *outbox.STATEMENTS,
     *leases.STATEMENTS, *clocks.STATEMENTS, *relations.STATEMENTS, *counts.STATEMENTS, *tiers.STATEMENTS,
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rookery_server.domain import ids
 from rookery_server.domain.events import Event
 from rookery_server.store.cassandra.buckets import bucket_of
+from rookery_server.store.cassandra.many_tweets import ManyTweetTables
 from rookery_server.store.cassandra.outbox import OutboxTables
 from rookery_server.store.cassandra.session import Row, Values
 from rookery_server.store.cassandra.statements import Statement, read, write
@@ -62,7 +63,7 @@ class KnownBuckets:
             self._pairs.popitem(last=False)
 
 
-class TweetTables(OutboxTables):
+class TweetTables(ManyTweetTables, OutboxTables):
     _known_buckets: KnownBuckets
 
     async def post(self, row: TweetRow, event: Event) -> None:

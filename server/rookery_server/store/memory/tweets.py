@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from rookery_server.domain.events import Event
@@ -39,6 +40,11 @@ class TweetsRole(Role):
     async def user_tweet_ids(self, user_id: int, before_id: int | None, limit: int) -> UserTweetIds:
         rows = await self._rows("user_tweet_ids", "user_tweets", user_id, _newest(before_id, limit))
         return UserTweetIds(tuple(islice(rows, limit)), len(rows) <= limit)
+
+    async def tweet_ids_by_user(self, before_ids: Mapping[int, int | None], limit: int) -> dict[int, UserTweetIds]:
+        # Each at its own moment, as the real one asks each partition's replicas by themselves.
+        reads = (self.user_tweet_ids(user_id, before_id, limit) for user_id, before_id in before_ids.items())
+        return dict(zip(before_ids, await asyncio.gather(*reads), strict=True))
 
     async def user_tweet(self, user_id: int, tweet_id: int) -> TweetRow | None:
         cell = await self._row("user_tweet", "user_tweets", user_id, tweet_id)

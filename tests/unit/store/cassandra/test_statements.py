@@ -9,7 +9,7 @@ import pytest
 
 import rookery_server.store.cassandra as package
 from rookery_server.store.cassandra import migrations, schema_files, store
-from rookery_server.store.cassandra.statements import Profile, Statement, write
+from rookery_server.store.cassandra.statements import Profile, Statement, read_many, write
 from tests.support import cql
 
 TABLES = {name: cql.table(text) for name, text in schema_files.tables().items()}
@@ -42,6 +42,8 @@ def broken(statement: Statement) -> str:
         return "unknown table"
     if unknown := parsed.columns - set(table.columns):
         return f"unknown columns {unknown}"
+    if statement.profile is Profile.READ_MANY:
+        return _broken_of_many(parsed, table)
     if not set(table.partition_key) <= parsed.equal:
         return "not inside one partition"
     if parsed.verb == "SELECT":
@@ -63,6 +65,15 @@ def broken(statement: Statement) -> str:
     return "" if statement.profile is Profile.WRITE else "a write with the wrong profile"
 
 
+def _broken_of_many(parsed: cql.Parsed, table: cql.Table) -> str:
+    """Whole partitions by name, and rows that say whose they are."""
+    if parsed.verb != "SELECT" or parsed.table in COMPARE_AND_SET:
+        return "only plain tables are read by many partitions"
+    if not set(table.partition_key) <= parsed.equal | parsed.among or not parsed.among <= set(table.partition_key):
+        return "not inside named partitions"
+    return "" if len(parsed.among) == 1 and parsed.among <= parsed.selected else "rows that do not say whose they are"
+
+
 @pytest.mark.parametrize("statement", OURS, ids=lambda statement: statement.name)
 def test_keeps_the_laws(statement: Statement) -> None:
     assert broken(statement) == ""
@@ -79,6 +90,10 @@ def test_keeps_the_laws(statement: Statement) -> None:
         (Statement("x", "INSERT INTO leases (name) VALUES (?)", Profile.LWT), "unconditional"),
         (Statement("x", "SELECT body FROM user_tweets WHERE user_id = ?", Profile.READ), "one partition"),
         (Statement("x", "SELECT body FROM tweets WHERE tweet_id = ?", Profile.WRITE), "wrong profile"),
+        (read_many("x", "SELECT owner FROM leases WHERE name IN ?"), "only plain tables"),
+        (read_many("x", "SELECT user_id FROM user_tweets WHERE user_id IN ?"), "named partitions"),
+        (read_many("x", "SELECT body FROM tweets WHERE tweet_id IN ?"), "do not say whose"),
+        (read_many("x", "SELECT user_id FROM user_tweets WHERE user_id IN ? AND bucket IN ?"), "do not say whose"),
     ],
 )
 def test_every_law_can_be_broken(wrong: Statement, law: str) -> None:
