@@ -185,7 +185,7 @@ async def test_a_server_killed_after_each_await_of_a_build(ground: Ground, witne
     async with witness.watching():
         died_of = await killed_after_each_await(ground, build)
     print(f"\nbuild: killed after {died_of}")  # noqa: T201
-    assert {"read_home", "begin_home", "following", "begin_author", "finish_author", "finish_home"} <= {*died_of}
+    assert {"read_home", "begin_home", "following", "begin_authors", "finish_authors", "finish_home"} <= {*died_of}
     await witness.judge()
 
 

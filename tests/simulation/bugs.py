@@ -23,9 +23,10 @@ from rookery_server.domain import ids, limits
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.fanout import Tier
 from rookery_server.services import builds, skeleton
+from rookery_server.services.authors import GatheredAuthors
 from rookery_server.services.claims import Snapshot
 from rookery_server.services.writes import StartedWrites
-from rookery_server.store.interface import TweetRow
+from rookery_server.store.interface import TweetRow, UserTweetIds
 from rookery_server.workers.apply import Applier
 from rookery_server.workers.audits import Verdict
 from rookery_server.workers.fanout import FanOut
@@ -114,6 +115,27 @@ def pushes_during_a_build_are_dropped(stack: ExitStack) -> None:
     stack.enter_context(
         patch.object(lists, "finished", lambda pushed, gathered, whole, kept: finished((), gathered, whole, kept))
     )
+
+
+def rows_before_their_tokens(stack: ExitStack) -> None:
+    """Author lists are read before their tokens stand: what is delivered in between is in none of them (build B4)."""
+    load = GatheredAuthors._load_wave
+
+    class Read:
+        def __init__(self, found: dict[int, UserTweetIds]) -> None:
+            self._found = found
+
+        async def tweet_ids_by_user(self, before_ids: Any, limit: int) -> dict[int, UserTweetIds]:
+            return self._found
+
+    async def read_first(self: GatheredAuthors, authors: tuple[int, ...]) -> None:
+        self._note_truth()
+        late = copy.copy(self)
+        read: Any = Read(await self._store.tweet_ids_by_user(dict.fromkeys(authors), limits.AUTHOR_KEPT))
+        late._store = read
+        await load(late, authors)
+
+    stack.enter_context(patch.object(GatheredAuthors, "_load_wave", read_first))
 
 
 def events_before_their_rows(stack: ExitStack) -> None:
@@ -239,6 +261,7 @@ FULL_CACHE = Climate({"cache_full": 0.1})
 LATE_BATCHES = Climate({"store_late": 0.4, "late_s": 30.0}, active_s=60.0)
 LOST_BATCHES = Climate({"store_lost": 0.5}, active_s=60.0)
 SLOW_BUILDS = Climate({"slow_gathers": 0.5}, (), {"post": 60, "follow": 20, "unfollow": 20})
+SLOW_LOADS = Climate({"slow": 0.9, "slow_reads_s": 2.5}, (), {"post": 60, "follow": 30, "unfollow": 30})
 SLOW_FILLS = Climate({"slow": 0.3, "slow_reads_s": 4.5}, ("_restart_empty",) * 3, {"delete": 30})
 TORN_BATCHES = Climate({"store_torn": 0.8, "stub_fails": 0.7}, (), {"follow": 25, "unfollow": 25})
 FAILOVERS = Climate({}, ("_fail_over", "_fail_over_at_once"), {"delete": 15}, replicated=True)
@@ -252,6 +275,7 @@ DELIVERY_PLANS: dict[Bug, Plan] = {
     old_ids_are_pushed_on_top: Plan(SLOW_PUSHES, 20),
     builds_ignore_the_token: Plan(SLOW_BUILDS, 20),
     pushes_during_a_build_are_dropped: Plan(SLOW_BUILDS, 20),
+    rows_before_their_tokens: Plan(SLOW_LOADS, 20),
     lists_outlive_their_relations: Plan(SLOW_BUILDS, 20),
     events_before_their_rows: Plan(TORN_BATCHES, 20),
     repeats_keep_the_event_id: Plan(LOST_BATCHES, 20),

@@ -24,9 +24,9 @@ def shrunk(sizes: Mapping[str, int]) -> Iterator[None]:
 
 
 KINDS: Mapping[str, Mapping[str, int]] = {
-    "shallow": {"HOME_KEPT": 30, "HOME_TRIM_AT": 36, "AUTHOR_KEPT": 12, "AUTHOR_TRIM_AT": 15},
+    "shallow": {"HOME_KEPT": 30, "HOME_TRIM_AT": 36, "AUTHOR_KEPT": 12, "AUTHOR_TRIM_AT": 15, "AUTHORS_A_WAVE": 2},
     "crowded": {"BLOCKERS_CARRIED": 1},
     "tiers": {},
 }
-"""Lists that end soon, so that most of a scroll is history; two blockers are more than relations carry; with tiers the
-times of a crossing are made small as well."""
+"""Lists that end soon, so that most of a scroll is history, and are loaded by twos; two blockers are more than
+relations carry; with tiers the times of a crossing are made small as well."""

@@ -120,6 +120,17 @@ class AuthorRead:
     whole: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedList:
+    """An author's list as read from the truth, to be stored.  `ids`: newest first; `whole`: they are the whole
+    history; `link`: over which its build began."""
+
+    author_id: int
+    ids: tuple[int, ...]
+    whole: bool
+    link: Link
+
+
 class Lists(Protocol):
     """Home lists `h:` and author lists `u:`, read and built by servers.  See docs/protocols/build.md."""
 
@@ -161,9 +172,16 @@ class Lists(Protocol):
         """Stores (10 min) if the user's relations are still exactly `relations_seen`, byte for byte."""
         ...
 
-    async def begin_author(self, author_id: int, token: int) -> Link | None: ...
+    async def begin_authors(self, author_ids: Sequence[int], token: int) -> dict[int, Link]:
+        """As `begin_home` for author lists, one trip for each node: by author, where the token was put.  Absent: a live
+        token of another builder is there, or its node cannot answer."""
+        ...
 
-    async def finish_author(self, author_id: int, token: int, ids: Sequence[int], whole: bool, link: Link) -> bool: ...
+    async def finish_authors(self, lists: Sequence[LoadedList], token: int) -> frozenset[int]:
+        """As `finish_home` for author lists, one trip for each node: the authors whose list was stored.  One of no ids
+        that is not whole is not stored, and takes the token away.  What its node did not answer is unknown, and not
+        among them."""
+        ...
 
     async def store_relations(self, user_id: int, seen: bytes | None, relations: Relations) -> bool:
         """Stores over exactly what was seen before Cassandra was read; False if it changed meanwhile."""

@@ -124,6 +124,9 @@ BUILDS_PER_PROCESS = 32
 MERGES_PER_PROCESS = 16
 INNER_READS = 16
 """Reads one call keeps in flight against the store."""
+AUTHORS_A_WAVE, WAVES = 128, 2
+"""Author lists a build loads together: a few requests to each engine for all of them, and a few tens of ms, far below
+BUILD_STORE_WITHIN_S, so that what a slow build loaded is kept.  While one wave waits the other is worked on."""
 MAX_ROUNDS = 10
 """Refills of one page after filtering."""
 SLOT_WAIT_S = 0.2

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from rookery_server.cache.interface import Link, Lists
+from rookery_server.cache.interface import Link, Lists, LoadedList
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CacheUnavailable, StoreUnavailable
 from rookery_server.domain.limits import (
     AUTHOR_KEPT,
     AUTHOR_TRIM_AT,
+    AUTHORS_A_WAVE,
     BUILD_STORE_WITHIN_S,
     GATHER_FACTOR,
     INNER_READS,
     PAGE_DEFAULT,
     WATERMARK_LAG_MS,
+    WAVES,
 )
 from rookery_server.domain.merge import UNKNOWN, Merged, Part, merge, sliced
 from rookery_server.services.bounded import each
@@ -97,38 +99,51 @@ class GatheredAuthors:
     async def deepen(self, authors: Collection[int], below: int, want: int) -> None:
         """Reads `want` more rows of each from the store, below what is known of it and below `below`."""
 
-        async def one(author: int) -> None:
-            known = self.parts[author]
-            before = min(below, known.floor)
+        async def some(wave: tuple[int, ...]) -> None:
+            before = {author: min(below, self.parts[author].floor) for author in wave}
             self._note_truth()
-            read = await self._store.user_tweet_ids(author, before if before < UNKNOWN.floor else None, want)
-            self.parts[author] = Part(known.ids + read.ids, _floor_of(read))
+            found = await self._store.tweet_ids_by_user(
+                {author: floor if floor < UNKNOWN.floor else None for author, floor in before.items()}, want
+            )
+            for author, read in found.items():
+                self.parts[author] = Part(self.parts[author].ids + read.ids, _floor_of(read))
 
-        await each(authors, INNER_READS, one)
+        await each(_waves(tuple(authors)), WAVES, some)
 
     async def load_missing(self) -> None:
-        """Loads the lists nothing is known of from the store, and stores them in the cache by the token protocol."""
-        await each(self.missing(), INNER_READS, self._load_list)
+        """Loads the lists nothing is known of from the store, and stores them in the cache by the token protocol: a
+        wave at a time, each kept by itself (B4)."""
+        await each(_waves(self.missing()), WAVES, self._load_wave)
 
-    async def _load_list(self, author: int) -> None:
-        started = self._clock.monotonic()
-        token = -self._new_id()
-        try:
-            link = await self._cache.begin_author(author, token)
-        except CacheUnavailable:
-            link = None
+    async def _load_wave(self, authors: tuple[int, ...]) -> None:
+        started, token = self._clock.monotonic(), -self._new_id()
+        links = await self._cache.begin_authors(authors, token)
         self._note_truth()
-        read = await self._store.user_tweet_ids(author, None, AUTHOR_KEPT)
-        self.parts[author] = Part(read.ids, _floor_of(read))
-        if link is not None and self._clock.monotonic() - started <= BUILD_STORE_WITHIN_S:
-            try:
-                await self._cache.finish_author(author, token, read.ids, read.end, link)
-            except CacheUnavailable:
-                return  # the next build finds it missing again
+        try:
+            found = await self._store.tweet_ids_by_user(dict.fromkeys(authors), AUTHOR_KEPT)
+        except StoreUnavailable:
+            await self._cache.finish_authors([_nothing(*begun) for begun in links.items()], token)
+            raise
+        self.parts.update((author, Part(read.ids, _floor_of(read))) for author, read in found.items())
+        in_time = self._clock.monotonic() - started <= BUILD_STORE_WITHIN_S
+        lists = [
+            LoadedList(id_, found[id_].ids, found[id_].end, link) if in_time else _nothing(id_, link)
+            for id_, link in links.items()
+        ]
+        await self._cache.finish_authors(lists, token)
 
     def _note_truth(self) -> None:
         if self._first_truth_ms is None:
             self._first_truth_ms = self._clock.now_ms()
+
+
+def _waves(authors: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return [authors[at : at + AUTHORS_A_WAVE] for at in range(0, len(authors), AUTHORS_A_WAVE)]
+
+
+def _nothing(author: int, link: Link) -> LoadedList:
+    """Takes the token away, so that the next load need not wait for its end."""
+    return LoadedList(author, (), False, link)
 
 
 def _floor_of(read: UserTweetIds) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rookery_server.cache.interface import Cache, Link
+from rookery_server.cache.interface import Cache, Link, LoadedList
 
 TOKEN = -77
 
@@ -17,9 +17,21 @@ async def build_home(
 
 
 async def build_author(cache: Cache, author_id: int, newest_first: Sequence[int], *, whole: bool) -> None:
-    link = await cache.begin_author(author_id, TOKEN)
+    link = await begin_author(cache, author_id)
     assert link is not None
-    assert await cache.finish_author(author_id, TOKEN, newest_first, whole, link)
+    assert await finish_author(cache, author_id, TOKEN, newest_first, whole, link)
+
+
+async def begin_author(cache: Cache, author_id: int, token: int = TOKEN) -> Link | None:
+    """One alone."""
+    return (await cache.begin_authors([author_id], token)).get(author_id)
+
+
+async def finish_author(
+    cache: Cache, author_id: int, token: int, newest_first: Sequence[int], whole: bool, link: Link
+) -> bool:
+    loaded = LoadedList(author_id, tuple(newest_first), whole, link)
+    return author_id in await cache.finish_authors([loaded], token)
 
 
 async def begun_home(cache: Cache, user_id: int, token: int = TOKEN) -> Link:

@@ -14,6 +14,7 @@ from rookery_server.cache.interface import AuthorRead, Cache, HistoryRead, HomeR
 from rookery_server.cache.memory import MemoryCacheWorld
 from rookery_server.domain import ids as snowflake
 from rookery_server.domain.models import Relations
+from tests.conformance.cache.lists import begin_author, finish_author
 from tests.conformance.cache.subjects import ManualClock
 
 USERS = (1, 2, 3)
@@ -35,8 +36,8 @@ class Side:
         self.links = await self.cache.open_links()
 
     async def begin(self, kind: str, user: int, token: int) -> bool:
-        begin = self.cache.begin_home if kind == "home" else self.cache.begin_author
-        link = await begin(user, token)
+        home = kind == "home"
+        link = await (self.cache.begin_home(user, token) if home else begin_author(self.cache, user, token))
         if link is not None:
             self.tokens[kind, user] = token, link
         return link is not None
@@ -47,7 +48,7 @@ class Side:
         token, link = self.tokens.pop((kind, user))
         if kind == "home":
             return await self.cache.finish_home(user, token, gathered, whole, token, link, -token * 1_000)
-        return await self.cache.finish_author(user, token, gathered, whole, link)
+        return await finish_author(self.cache, user, token, gathered, whole, link)
 
     async def deliver(self, tweet: int, users: list[int], in_place: bool) -> Any:
         return await self.cache.deliver(tweet, users, self.links, in_place)

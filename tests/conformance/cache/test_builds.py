@@ -7,9 +7,18 @@ import asyncio
 import pytest
 
 from rookery_server.cache import keys
-from rookery_server.cache.interface import Cache
+from rookery_server.cache.interface import Cache, LoadedList
 from rookery_server.domain import limits
-from tests.conformance.cache.lists import TOKEN, begun_home, build_author, build_home, home, posts
+from tests.conformance.cache.lists import (
+    TOKEN,
+    begin_author,
+    begun_home,
+    build_author,
+    build_home,
+    finish_author,
+    home,
+    posts,
+)
 from tests.conformance.cache.subjects import ManualClock, Subject, ended, relinked
 
 USER, AUTHOR = 42, 43
@@ -125,7 +134,7 @@ async def test_a_token_lives_a_minute_whatever_is_read_or_pushed(
     await cache.read_home(USER, 0, 10)
     await cache.read_home(USER, 0, 10)
     assert subject.left_s(keys.home(USER)) == pytest.approx(30, abs=5)
-    assert await cache.begin_author(AUTHOR, TOKEN) is not None
+    assert await begin_author(cache, AUTHOR, TOKEN) is not None
     assert subject.left_s(keys.author(AUTHOR)) == pytest.approx(limits.BUILD_TOKEN_LIFE_S, abs=5)
 
 
@@ -140,7 +149,7 @@ async def test_a_list_under_build_is_missing(subject: Subject, cache: Cache, clo
     read = await cache.read_home(USER, 0, 10)
     assert (read.exists, read.ids, read.whole, read.built_under) == (False, (), False, None)
     await build_author(cache, AUTHOR, [clock.tweet()], whole=True)
-    assert await cache.begin_author(AUTHOR, TOKEN) is not None
+    assert await begin_author(cache, AUTHOR, TOKEN) is not None
     await cache.place_author(AUTHOR, clock.tweet(), await cache.open_links())
     for depth in (1, 2, 10):
         assert not (await cache.read_authors([AUTHOR], depth))[AUTHOR].exists
@@ -157,13 +166,56 @@ async def test_another_builders_token_is_respected(subject: Subject, cache: Cach
 
 
 async def test_another_builders_token_is_respected_in_author_lists(subject: Subject, cache: Cache) -> None:
-    mine, other = await cache.begin_author(AUTHOR, TOKEN), subject.process()
+    mine, other = await begin_author(cache, AUTHOR, TOKEN), subject.process()
     assert mine is not None
     theirs = (await other.open_links())[mine.node]
-    assert await other.begin_author(AUTHOR, TOKEN - 1) is None
-    assert not await other.finish_author(AUTHOR, TOKEN - 1, [], True, theirs)
-    assert await cache.finish_author(AUTHOR, TOKEN, [], True, mine)
+    assert await begin_author(other, AUTHOR, TOKEN - 1) is None
+    assert not await finish_author(other, AUTHOR, TOKEN - 1, [], True, theirs)
+    assert await finish_author(cache, AUTHOR, TOKEN, [], True, mine)
     assert await posts(other, AUTHOR) == []
+
+
+async def test_many_author_lists_begin_and_finish_together(subject: Subject, cache: Cache, clock: ManualClock) -> None:
+    authors = range(1_000, 1_030)
+    other = subject.process()
+    assert await begin_author(other, authors[3], TOKEN - 1) is not None
+    await build_author(cache, authors[4], [clock.tweet(70_000)], whole=True)
+    links = await cache.begin_authors(authors, TOKEN)
+    assert set(links) == set(authors) - {authors[3]}
+    assert {links[author].node for author in links} == set(await cache.open_links())
+    assert all(links[author].node == subject.node_of(author) and cache.is_current(links[author]) for author in links)
+    assert not any(read.exists for read in (await cache.read_authors(authors, 10)).values())
+    await cache.place_author(authors[5], clock.tweet(), await cache.open_links())
+    old = {author: (clock.tweet(author), clock.tweet(author + 60_000)) for author in authors}
+    # Of one it is not known what there is, and of one the token is another's.
+    lists = [LoadedList(author, () if author == authors[6] else old[author], False, links[author]) for author in links]
+    theirs = (await cache.open_links())[subject.node_of(authors[3])]
+    lists.append(LoadedList(authors[3], old[authors[3]], True, theirs))
+    assert await cache.finish_authors(lists, TOKEN) == set(authors) - {authors[3], authors[6]}
+    read = await cache.read_authors(authors, 10)
+    assert {author for author in authors if not read[author].exists} == {authors[3], authors[6]}
+    assert read[authors[5]].ids == (clock.tweet(), *old[authors[5]])
+    assert all(read[author].ids == old[author] for author in set(authors) - {authors[3], authors[5], authors[6]})
+    assert await cache.begin_authors([authors[3], authors[6]], TOKEN - 2) == {authors[6]: links[authors[6]]}
+    assert await cache.finish_authors(lists, TOKEN) == frozenset()
+    assert (await cache.begin_authors([], TOKEN), await cache.finish_authors([], TOKEN)) == ({}, frozenset())
+
+
+async def test_author_lists_of_a_node_whose_link_ended_are_not_stored(
+    subject: Subject, cache: Cache, clock: ManualClock
+) -> None:
+    authors = range(1_000, 1_030)
+    links = await cache.begin_authors(authors, TOKEN)
+    broken = links[authors[0]]
+    subject.drop_connections(broken.node)
+    await ended(cache, broken)
+    lists = [LoadedList(author, (clock.tweet(author),), True, links[author]) for author in authors]
+    assert await cache.finish_authors(lists, TOKEN) == {author for author in authors if links[author] != broken}
+    await relinked(cache, broken)
+    read = await cache.read_authors(authors, 10)
+    assert {author for author in authors if not read[author].exists} == {
+        author for author in authors if links[author] == broken
+    }
 
 
 async def test_of_two_builders_at_once_one_begins(subject: Subject, cache: Cache) -> None:
@@ -195,13 +247,13 @@ async def test_a_build_finishes_once(cache: Cache, clock: ManualClock) -> None:
 
 async def test_a_build_cannot_finish_over_another_link(subject: Subject, cache: Cache, clock: ManualClock) -> None:
     link = await begun_home(cache, USER)
-    author = await cache.begin_author(AUTHOR, TOKEN)
+    author = await begin_author(cache, AUTHOR, TOKEN)
     assert author is not None
     for broken in {link, author}:
         subject.drop_connections(broken.node)
         await ended(cache, broken)
     assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link, 0)
-    assert not await cache.finish_author(AUTHOR, TOKEN, [clock.tweet()], True, author)
+    assert not await finish_author(cache, AUTHOR, TOKEN, [clock.tweet()], True, author)
     await relinked(cache, link)
     assert not await cache.finish_home(USER, TOKEN, [clock.tweet()], True, 1, link, 0)
     assert not (await cache.read_home(USER, 0, 10)).exists
@@ -220,11 +272,11 @@ async def test_what_is_pushed_during_a_build_is_in_it_once(cache: Cache, clock: 
 
 async def test_the_same_for_author_lists(cache: Cache, clock: ManualClock) -> None:
     old, new = [clock.tweet(5_000), clock.tweet(6_000)], clock.tweet()
-    link = await cache.begin_author(AUTHOR, TOKEN)
+    link = await begin_author(cache, AUTHOR, TOKEN)
     assert link is not None
     for tweet_id in (new, old[0], new):
         await cache.place_author(AUTHOR, tweet_id, await cache.open_links())
-    assert await cache.finish_author(AUTHOR, TOKEN, old, False, link)
+    assert await finish_author(cache, AUTHOR, TOKEN, old, False, link)
     assert await posts(cache, AUTHOR) == [new, *old]
 
 
@@ -283,10 +335,10 @@ async def test_a_build_keeps_the_newest_and_marks_the_end_only_if_all_fit(
 async def test_a_double_does_not_cost_the_end_mark(cache: Cache, clock: ManualClock) -> None:
     """Exactly what a list keeps was gathered, and its oldest was pushed as well."""
     newest_first = [clock.tweet(age_ms) for age_ms in range(limits.AUTHOR_KEPT)]
-    link = await cache.begin_author(AUTHOR, TOKEN)
+    link = await begin_author(cache, AUTHOR, TOKEN)
     assert link is not None
     await cache.place_author(AUTHOR, newest_first[-1], await cache.open_links())
-    assert await cache.finish_author(AUTHOR, TOKEN, newest_first, True, link)
+    assert await finish_author(cache, AUTHOR, TOKEN, newest_first, True, link)
     read = (await cache.read_authors([AUTHOR], 1_000))[AUTHOR]
     assert (list(read.ids), read.whole) == (newest_first, True)
 

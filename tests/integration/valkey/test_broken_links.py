@@ -155,12 +155,11 @@ async def test_no_node_answers(tmp_path: Any) -> None:
     nobody.addresses, nobody._caches = (Address("127.0.0.1", 9),), []
     cache = nobody.cache(**QUICK)
     assert (await cache.read_marks(), await cache.open_links(), cache.nodes()) == ({}, {}, frozenset())
-    assert await cache.read_authors([1], 8) == {}
+    assert (await cache.read_authors([1], 8), await cache.begin_authors([1], -1)) == ({}, {})
     cache.ring(1, b"x")
     for call in (
         cache.read_home(1, 0, 1),
         cache.begin_home(1, -1),
-        cache.begin_author(1, -1),
         cache.deliver(1, [1], {}, False),
         cache.place_author(1, 1, {}),
     ):

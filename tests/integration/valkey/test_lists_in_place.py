@@ -6,7 +6,7 @@ import asyncio
 import random
 
 from rookery_server.cache import keys
-from rookery_server.cache.interface import Link
+from rookery_server.cache.interface import Link, LoadedList
 from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.domain import ids, limits
 from tests.integration.valkey.clusters import Cluster, fresh_id
@@ -217,10 +217,10 @@ def owner(cache: RedisCache) -> str:
 
 async def test_author_lists_are_kept_shorter(cache: RedisCache) -> None:
     newest = fresh_id()
-    link = await cache.begin_author(USER, -3)
-    assert link is not None
+    link = (await cache.begin_authors([USER], -3))[USER]
     assert not (await cache.read_authors([USER], 8))[USER].exists
-    assert await cache.finish_author(USER, -3, [newest - n for n in range(limits.AUTHOR_KEPT + 1)], True, link)
+    loaded = LoadedList(USER, tuple(newest - n for n in range(limits.AUTHOR_KEPT + 1)), True, link)
+    assert await cache.finish_authors([loaded], -3) == {USER}
     read = (await cache.read_authors([USER, USER + 1], 500))[USER]
     assert (len(read.ids), read.whole, read.reached_end) == (limits.AUTHOR_KEPT, False, True)
     assert ids.time_ms(read.ids[0]) == ids.time_ms(newest)

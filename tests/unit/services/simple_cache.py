@@ -12,6 +12,7 @@ from rookery_server.cache.interface import (
     HistoryRead,
     HomeRead,
     Link,
+    LoadedList,
     Marks,
     ProfileRead,
     RelationsRead,
@@ -138,17 +139,22 @@ class SimpleCache:
         self.histories[user_id] = history
         return True
 
-    async def begin_author(self, author_id: int, token: int) -> Link | None:
-        await self._begin("begin_author")
-        link = self.link(author_id)
-        if any(id_ < 0 for id_ in self.authors.get(author_id, ())):
-            return None
-        self.authors[author_id] = [token]
-        return link
+    async def begin_authors(self, author_ids: Sequence[int], token: int) -> dict[int, Link]:
+        await self._begin("begin_authors")
+        begun: dict[int, Link] = {}
+        for author in author_ids:
+            if self.node_of(author) in self.down or any(id_ < 0 for id_ in self.authors.get(author, ())):
+                continue
+            self.authors[author], begun[author] = [token], self.link(author)
+        return begun
 
-    async def finish_author(self, author_id: int, token: int, ids: Sequence[int], whole: bool, link: Link) -> bool:
-        await self._begin("finish_author")
-        return self.is_current(link) and _finish(self.authors, author_id, token, ids, whole)
+    async def finish_authors(self, lists: Sequence[LoadedList], token: int) -> frozenset[int]:
+        await self._begin("finish_authors")
+        return frozenset(
+            one.author_id
+            for one in lists
+            if self.is_current(one.link) and _finish(self.authors, one.author_id, token, one.ids, one.whole)
+        )
 
     async def store_relations(self, user_id: int, seen: bytes | None, relations: Relations) -> bool:
         await self._begin("store_relations")
@@ -257,4 +263,6 @@ def _finish(lists: dict[int, list[int]], key: int, token: int, ids: Sequence[int
         return False
     standing.remove(token)
     standing += [id_ for id_ in ids if id_ not in standing] + [END] * whole
-    return True
+    if not ids and not whole:
+        del lists[key]  # it could claim nothing
+    return key in lists

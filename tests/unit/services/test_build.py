@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
-from rookery_server.domain.errors import CapReached
+from rookery_server.domain.errors import CapReached, StoreUnavailable
 from rookery_server.domain.limits import (
     AUTHOR_KEPT,
+    AUTHORS_A_WAVE,
     BUILD_STORE_WITHIN_S,
+    BUILD_TOKEN_LIFE_S,
     BUILDS_PER_PROCESS,
     MERGES_PER_PROCESS,
     PAGE_DEFAULT,
 )
 from rookery_server.services import skeleton
-from rookery_server.services.pages import PageSource
+from rookery_server.services.pages import PageSource, TimelinePage
 from rookery_server.store.interface import UserTweetIds
 from tests.unit.services.people import pair, posts_of
 from tests.unit.services.world import World
@@ -101,10 +104,77 @@ async def test_build_B4_a_post_during_the_load_of_an_author_list_is_in_it(world:
         late.append(await world.post(bob))
         await world.work()
 
-    world.cache.before["finish_author"] = post_and_deliver
+    world.cache.before["finish_authors"] = post_and_deliver
     await world.page(alice)
     assert world.cache.authors[bob][0] == late[0]
     assert world.cache.authors[bob].count(late[0]) == 1
+
+
+async def test_build_B4_a_wave_is_three_trips(world: World) -> None:
+    alice, _ = await many(world, 2 * AUTHORS_A_WAVE + 5)
+    world.cache.calls.clear()
+    world.store.calls.clear()
+    assert list((await world.page(alice)).tweet_ids) == world.truth(alice)[:PAGE_DEFAULT]
+    assert world.cache.calls.count("begin_authors") == world.cache.calls.count("finish_authors") == 3
+    assert world.store.calls.count("tweet_ids_by_user") == 3
+
+
+async def test_build_B4_the_tokens_of_a_wave_stand_before_its_rows_are_read(world: World) -> None:
+    alice, bob = await pair(world)
+    await posts_of(world, bob, 3)
+
+    def check() -> None:
+        assert world.cache.authors[alice] == world.cache.authors[bob]
+        assert world.cache.authors[bob][0] < 0
+
+    world.store.before["tweet_ids_by_user"] = check
+    await world.page(alice)
+    assert world.cache.authors[bob][-1] == 0
+
+
+async def test_build_B4_what_a_slow_build_loaded_is_kept(world: World) -> None:
+    """Too slow as a whole, and each wave in time: the next build reads no rows."""
+    alice, authors = await many(world, 5 * AUTHORS_A_WAVE)
+    tweet_ids_by_user = world.store.tweet_ids_by_user
+
+    async def slow(before_ids: Mapping[int, int | None], limit: int) -> dict[int, UserTweetIds]:
+        world.clock.advance(int(BUILD_STORE_WITHIN_S * 400))  # two at a time are in time, five one after the other not
+        return await tweet_ids_by_user(before_ids, limit)
+
+    world.store.tweet_ids_by_user = slow  # type: ignore[method-assign]
+    assert list((await world.page(alice)).tweet_ids) == world.truth(alice)[:PAGE_DEFAULT]
+    assert alice not in world.cache.built_under
+    assert all(world.cache.authors[author][-1] == 0 for author in authors)
+    world.clock.advance(BUILD_TOKEN_LIFE_S * 1000)
+    del world.cache.homes[alice]  # its token has ended
+    world.store.calls.clear()
+    page = await world.page(alice)
+    assert list(page.tweet_ids) == world.truth(alice)[:PAGE_DEFAULT]
+    assert "user_tweet_ids" not in world.store.calls
+    assert alice in world.cache.built_under
+
+
+async def test_build_B4_a_wave_that_is_late_takes_its_tokens_away(world: World) -> None:
+    alice, bob = await pair(world)
+    posts = await posts_of(world, bob, 3)
+    world.store.before["tweet_ids_by_user"] = lambda: world.clock.advance(int(BUILD_STORE_WITHIN_S * 1000) + 1)
+    assert list((await world.page(alice)).tweet_ids) == posts[::-1]
+    assert world.cache.authors == {}
+
+
+async def test_build_B4_a_wave_that_cannot_be_read_takes_its_tokens_away(world: World) -> None:
+    alice, bob = await pair(world)
+    posts = await posts_of(world, bob, 3)
+
+    def fail() -> None:
+        raise StoreUnavailable
+
+    world.store.before["tweet_ids_by_user"] = fail
+    with pytest.raises(StoreUnavailable):
+        await world.page(alice)
+    assert world.cache.authors == {}
+    assert list((await world.page(alice)).tweet_ids) == posts[::-1]
+    assert world.cache.authors[bob] == [*posts[::-1], 0]
 
 
 async def test_build_B5_nothing_below_the_floor_is_kept(world: World) -> None:
@@ -171,6 +241,37 @@ async def test_build_B7_one_build_for_all_who_ask_at_once(world: World) -> None:
     assert world.cache.calls.count("begin_home") == 1
 
 
+@pytest.mark.parametrize("again_before_it_ends", [True, False])
+async def test_build_B7_a_build_outlives_its_caller(world: World, again_before_it_ends: bool) -> None:
+    """Whoever's deadline was too short asks again, and nothing is read twice for it."""
+    alice, _ = await many(world, AUTHORS_A_WAVE + 5)
+    gate, asked = asyncio.Event(), asyncio.Event()
+    tweet_ids_by_user = world.store.tweet_ids_by_user
+
+    async def slow(before_ids: Mapping[int, int | None], limit: int) -> dict[int, UserTweetIds]:
+        asked.set()
+        await gate.wait()
+        return await tweet_ids_by_user(before_ids, limit)
+
+    world.store.tweet_ids_by_user = slow  # type: ignore[method-assign]
+    world.store.calls.clear()
+    caller = asyncio.create_task(world.page(alice))
+    await asked.wait()
+    caller.cancel()
+    await asyncio.wait([caller])
+    assert caller.cancelled()
+    again = asyncio.create_task(world.page(alice)) if again_before_it_ends else None
+    gate.set()
+    if again is None:
+        while alice not in world.cache.built_under:  # noqa: ASYNC110  (nobody waits for it any more)
+            await asyncio.sleep(0)
+    page = await (again or world.page(alice))
+    assert page.info.source is PageSource.LIST
+    assert list(page.tweet_ids) == world.truth(alice)[:PAGE_DEFAULT]
+    assert world.store.calls.count("tweet_ids_by_user") == 2
+    assert world.store.calls.count("following") == 1
+
+
 async def test_build_B7_above_the_caps_pages_are_merged_then_refused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +290,10 @@ async def test_build_B7_above_the_caps_pages_are_merged_then_refused(
     monkeypatch.setattr(world.cache, "read_authors", _no_lists)
     monkeypatch.setattr(world.store, "user_tweet_ids", slow)
     tasks = [asyncio.create_task(world.page(reader)) for reader in readers]
-    refused, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    refused: set[asyncio.Task[TimelinePage]] = set()
+    while len(refused) < 5:  # each waits for its slot from its own moment on
+        done, _ = await asyncio.wait({*tasks} - refused, return_when=asyncio.FIRST_COMPLETED)
+        refused |= done
     assert all(isinstance(task.exception(), CapReached) for task in refused)
     gate.set()
     results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -197,6 +301,16 @@ async def test_build_B7_above_the_caps_pages_are_merged_then_refused(
     sources = [result.info.source for result in results if not isinstance(result, BaseException)]
     assert sources.count(PageSource.BUILD) == BUILDS_PER_PROCESS
     assert sources.count(PageSource.MERGE) == MERGES_PER_PROCESS
+
+
+async def many(world: World, followees: int) -> tuple[int, list[int]]:
+    """A reader of many authors who posted once each, nothing of theirs cached."""
+    reader, authors = world.user(), [world.user() for _ in range(followees)]
+    for at, author in enumerate(authors):
+        await world.follow(reader, author)
+        world.seed_tweet(author, world.clock.now_ms() - 60_000 * (at + 1))
+    world.cache.authors.clear()
+    return reader, authors
 
 
 async def _no_lists(author_ids: object, depth: int) -> dict[int, object]:

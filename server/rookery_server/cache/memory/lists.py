@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rookery_server.cache import keys
-from rookery_server.cache.interface import AuthorRead, HomeRead, Link
+from rookery_server.cache.interface import AuthorRead, HomeRead, Link, LoadedList
 from rookery_server.cache.memory.bodies import set_if_absent
 from rookery_server.cache.memory.node import Node
 from rookery_server.cache.memory.placing import Placed, finished, place, under_build
@@ -110,21 +110,28 @@ class ListsRole(Role):
     # --- building --------------------------------------------------------------------------------------------
 
     async def begin_home(self, user_id: int, token: int) -> Link | None:
-        return await self._begin("begin_home", user_id, token, keys.home(user_id), keys.home_meta(user_id))
-
-    async def begin_author(self, author_id: int, token: int) -> Link | None:
-        return await self._begin("begin_author", author_id, token, keys.author(author_id))
-
-    async def _begin(self, operation: str, number: int, token: int, key: bytes, *more: bytes) -> Link | None:
         def begin(node: Node) -> bool:
-            if under_build(entries_of(node, key) or ()):
+            if not _begin(node, keys.home(user_id), token):
                 return False
-            node.delete(*more)
-            node.set(key, (token,), limits.BUILD_TOKEN_LIFE_S)
+            node.delete(keys.home_meta(user_id))
             return True
 
-        link, begun = await self._ask(number, operation, begin)
+        link, begun = await self._ask(user_id, "begin_home", begin)
         return link if begun else None
+
+    async def begin_authors(self, author_ids: Sequence[int], token: int) -> dict[int, Link]:
+        found: dict[int, Link] = {}
+
+        async def of_node(wanted: list[int]) -> None:
+            def begin(node: Node) -> list[bool]:
+                return [_begin(node, keys.author(id_), token) for id_ in wanted]
+
+            with contextlib.suppress(CacheUnavailable):
+                link, begun = await self._ask(wanted[0], "begin_authors", begin)
+                found.update((id_, link) for id_, ours in zip(wanted, begun, strict=True) if ours)
+
+        await asyncio.gather(*map(of_node, self._by_node(dict.fromkeys(author_ids)).values()))
+        return found
 
     async def finish_home(
         self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link, built_ms: int
@@ -137,11 +144,25 @@ class ListsRole(Role):
 
         return self.is_current(link) and await self._over(link, "finish_home", finish)
 
-    async def finish_author(self, author_id: int, token: int, ids: Sequence[int], whole: bool, link: Link) -> bool:
-        def finish(node: Node) -> bool:
-            return _finish(node, keys.author(author_id), token, ids, whole, limits.AUTHOR_KEPT)
+    async def finish_authors(self, lists: Sequence[LoadedList], token: int) -> frozenset[int]:
+        stored: set[int] = set()
+        by_link: dict[Link, list[LoadedList]] = {}
+        for one in lists:
+            by_link.setdefault(one.link, []).append(one)
 
-        return self.is_current(link) and await self._over(link, "finish_author", finish)
+        async def over(link: Link, loaded: list[LoadedList]) -> None:
+            def finish(node: Node) -> set[int]:
+                return {
+                    one.author_id
+                    for one in loaded
+                    if _finish(node, keys.author(one.author_id), token, one.ids, one.whole, limits.AUTHOR_KEPT)
+                }
+
+            with contextlib.suppress(CacheUnavailable):
+                stored.update(await self._over(link, "finish_authors", finish))
+
+        await asyncio.gather(*(over(link, loaded) for link, loaded in by_link.items() if self.is_current(link)))
+        return frozenset(stored)
 
     # --- looks at many ---------------------------------------------------------------------------------------
 
@@ -159,6 +180,13 @@ class ListsRole(Role):
 
         await asyncio.gather(*map(of_node, self._by_node(dict.fromkeys(user_ids)).values()))
         return found
+
+
+def _begin(node: Node, key: bytes, token: int) -> bool:
+    if under_build(entries_of(node, key) or ()):
+        return False
+    node.set(key, (token,), limits.BUILD_TOKEN_LIFE_S)
+    return True
 
 
 def _finish(node: Node, key: bytes, token: int, gathered: Sequence[int], whole: bool, kept: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rookery_server.cache import keys
@@ -111,6 +111,20 @@ class Client:
             raise NotSent(f"nobody serves slot {slot}")
         return (await self.port(node).open())[0]
 
+    async def links_to(self, tags: Iterable[int]) -> dict[Link, list[int]]:
+        """The current links to the nodes of many tags, opened if need be, each with its own.  Those whose node cannot
+        be reached are with none.  Never raises LinkError."""
+        found: dict[Link, list[int]] = {}
+
+        async def of_node(node: str, group: list[int]) -> None:
+            with contextlib.suppress(LinkError):  # the port has told of it
+                found[(await self.port(node).open())[0]] = group
+
+        with contextlib.suppress(LinkError):
+            groups = self._by_node(await self.known_topology(), list(tags))
+            await asyncio.gather(*(of_node(node, group) for node, group in groups.items()))
+        return found
+
     async def _dial_any(self, address: Address) -> Connection:
         return (await dial(address, self.settings)).connection
 
@@ -158,6 +172,25 @@ class Client:
         """One call; an error reply is raised as Refused."""
         (reply,) = await self.script(link, script, [call], use)
         return self.accepted(reply, use)
+
+    async def script_many(self, link: Link, script: Script, calls: Sequence[bytes], use: str) -> list[Reply]:
+        """Any number of calls of one script over exactly `link`, in parts that leave room to others.  None in place of
+        what was not done or whose outcome is not known.  Never raises LinkError."""
+        size, replies = self.bulk, list[Reply]()
+        for at in range(0, len(calls), size):
+            part = calls[at : at + size]
+            try:
+                async with self.port(link.node).window:
+                    replies += [self._done(reply, use) for reply in await self.script(link, script, part, use)]
+            except LinkError:
+                replies += [None] * len(part)  # counted
+        return replies
+
+    def _done(self, reply: Reply, use: str) -> Reply:
+        try:
+            return self.accepted(reply, use)
+        except Refused:
+            return None
 
     def accepted(self, reply: Reply, use: str) -> Reply:
         if is_error(reply):

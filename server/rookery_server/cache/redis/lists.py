@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from rookery_server.cache import keys
-from rookery_server.cache.interface import AuthorRead, HomeRead, Link
+from rookery_server.cache.interface import AuthorRead, HomeRead, Link, LoadedList
 from rookery_server.cache.redis import uses
 from rookery_server.cache.redis.commands import pack, set_body
 from rookery_server.cache.redis.connection import Reply, is_error
@@ -86,47 +86,52 @@ class ListsRole(Role):
     # --- building ----------------------------------------------------------------------------------------------
 
     async def begin_home(self, user_id: int, token: int) -> Link | None:
-        return await self._begin([keys.home(user_id), keys.home_meta(user_id)], keys.slot_of(user_id), token)
-
-    async def begin_author(self, author_id: int, token: int) -> Link | None:
-        return await self._begin([keys.author(author_id)], keys.slot_of(author_id), token)
-
-    async def _begin(self, of: list[bytes], slot: int, token: int) -> Link | None:
         begin = self._client.scripts.begin
-        link = await self._client.link_to(slot)
-        call = begin.call(of, token, limits.BUILD_TOKEN_LIFE_S)
+        link = await self._client.link_to(keys.slot_of(user_id))
+        call = begin.call([keys.home(user_id), keys.home_meta(user_id)], token, limits.BUILD_TOKEN_LIFE_S)
         return link if await self._client.script_one(link, begin, call, uses.BUILD) else None
+
+    async def begin_authors(self, author_ids: Sequence[int], token: int) -> dict[int, Link]:
+        begin, found = self._client.scripts.begin, dict[int, Link]()
+
+        async def over(link: Link, authors: list[int]) -> None:
+            calls = [begin.call([keys.author(id_)], token, limits.BUILD_TOKEN_LIFE_S) for id_ in authors]
+            for id_, begun in zip(authors, await self._client.script_many(link, begin, calls, uses.BUILD), strict=True):
+                if begun:
+                    found[id_] = link
+
+        links = await self._client.links_to(dict.fromkeys(author_ids))
+        await asyncio.gather(*(over(link, authors) for link, authors in links.items()))
+        return found
 
     async def finish_home(
         self, user_id: int, token: int, ids: Sequence[int], whole: bool, version: int, link: Link, built_ms: int
     ) -> bool:
-        of = [keys.home(user_id), keys.home_meta(user_id)]
-        return await self._finish(
-            of, token, ids, whole, b"%d %d" % (version, built_ms), limits.HOME_KEPT, limits.LIST_LIFE_S, link
-        )
-
-    async def finish_author(self, author_id: int, token: int, ids: Sequence[int], whole: bool, link: Link) -> bool:
-        life = keys.jittered(limits.LIST_LIFE_S, self._client.rng.random())
-        return await self._finish([keys.author(author_id)], token, ids, whole, b"", limits.AUTHOR_KEPT, life, link)
-
-    async def _finish(
-        self,
-        of: list[bytes],
-        token: int,
-        newest_first: Sequence[int],
-        whole: bool,
-        meta: bytes,
-        kept: int,
-        life_s: int,
-        link: Link,
-    ) -> bool:
         if not self._client.is_current(link):
             return False
-        # Ids beyond what a list keeps would only be sent to be dropped, but dropping one unmarks the end.
-        sent = newest_first[: kept + 1]
-        finish = self._client.scripts.finish
-        call = finish.call(of, token, int(whole), meta, life_s, kept, *sent)
+        finish, meta = self._client.scripts.finish, b"%d %d" % (version, built_ms)
+        of = [keys.home(user_id), keys.home_meta(user_id)]
+        call = finish.call(of, token, int(whole), meta, limits.LIST_LIFE_S, *_kept(limits.HOME_KEPT, ids))
         return bool(await self._client.script_one(link, finish, call, uses.BUILD))
+
+    async def finish_authors(self, lists: Sequence[LoadedList], token: int) -> frozenset[int]:
+        finish, stored = self._client.scripts.finish, set[int]()
+        by_link: dict[Link, list[LoadedList]] = {}
+        for one in lists:
+            by_link.setdefault(one.link, []).append(one)
+
+        async def over(link: Link, loaded: list[LoadedList]) -> None:
+            calls = [self._finish_call(one, token) for one in loaded]
+            replies = await self._client.script_many(link, finish, calls, uses.BUILD)
+            stored.update(one.author_id for one, done in zip(loaded, replies, strict=True) if done)
+
+        await asyncio.gather(*(over(link, loaded) for link, loaded in by_link.items()))
+        return frozenset(stored)
+
+    def _finish_call(self, one: LoadedList, token: int) -> bytes:
+        life_s = keys.jittered(limits.LIST_LIFE_S, self._client.rng.random())
+        kept = _kept(limits.AUTHOR_KEPT, one.ids)
+        return self._client.scripts.finish.call([keys.author(one.author_id)], token, int(one.whole), b"", life_s, *kept)
 
     # --- the author's own view -----------------------------------------------------------------------------------
 
@@ -156,6 +161,12 @@ class ListsRole(Role):
 
 def _head(user_id: int) -> bytes:
     return pack("LRANGE", keys.home(user_id), 0, keys.HEAD_POSITIONS - 1)
+
+
+def _kept(kept: int, newest_first: Sequence[int]) -> tuple[int, ...]:
+    """What a list keeps, and of that the ids.  One more is sent: further ones would only be dropped, but dropping one
+    unmarks the end."""
+    return (kept, *newest_first[: kept + 1])
 
 
 def _built(meta: bytes | None) -> tuple[int | None, int]:

@@ -165,11 +165,11 @@ async def test_a_read_gives_an_old_list_a_new_life(world: MemoryCacheWorld, node
 
 async def test_a_dead_builders_token_runs_out(world: MemoryCacheWorld, clock: HandClock) -> None:
     cache = world.client()
-    assert await cache.begin_author(USER, -1) is not None
+    assert USER in await cache.begin_authors([USER], -1)
     clock.advance(BUILD_TOKEN_LIFE_S - 0.1)
-    assert await cache.begin_author(USER, -2) is None
+    assert await cache.begin_authors([USER], -2) == {}
     clock.advance(0.1)
-    assert await cache.begin_author(USER, -2) is not None
+    assert USER in await cache.begin_authors([USER], -2)
 
 
 async def test_processes_share_the_world_and_nothing_else(world: MemoryCacheWorld, node: Node) -> None:
