@@ -38,7 +38,7 @@ from tests.simulation import society_bugs
 from tests.simulation.history import simulate
 from tests.simulation.plans import Bug, Plan
 from tests.simulation.troubles import Climate
-from tests.support.faults import StoreFaults
+from tests.support.faults import StoreFaults, Trace
 from tests.support.oracle import Wrong
 
 
@@ -304,8 +304,8 @@ def assert_caught(bug: Bug, plan: Plan) -> None:
     for seed in range(plan.seeds):
         try:
             with planted(bug):
-                simulate(seed, climate=plan.climate)
+                simulate(seed, Trace(digest=False), plan.climate)
         except Wrong:
-            simulate(seed, climate=plan.climate)  # without the bug nothing is wrong with this history
+            simulate(seed, Trace(digest=False), plan.climate)  # without the bug nothing is wrong with this history
             return
     pytest.fail(f"not caught in {plan.seeds} histories")

@@ -146,6 +146,8 @@ class Server:
 def worker(
     process: Process, store: Store, cache: Cache, settings: WorkerSettings, choice: random.Random, ledger: Ledger
 ) -> Worker:
-    made = Worker(store, cache, process.clock, settings, process.name, METRICS, choice=choice)
+    made = Worker(
+        store, cache, process.clock, settings, process.name, METRICS, sleep=process.sleep, choice=choice
+    )  # fmt: skip
     ledger.watch(made, store, cache)
     return made

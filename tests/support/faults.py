@@ -26,14 +26,14 @@ PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("proces
 class Trace:
     """A digest of everything that happened, in order: equal for two runs only if they are the same run.
 
-    `lines`, when kept, are for people."""
+    `lines`, when kept, are for people.  Without a digest nothing is taken down at all."""
 
-    def __init__(self, keep: bool = False) -> None:
+    def __init__(self, keep: bool = False, digest: bool = True) -> None:
         self._digest = hashlib.blake2b(digest_size=8)
         self.lines: list[str] | None = [] if keep else None
 
         self._unread: list[tuple[object, ...]] = []
-        self._closed = False
+        self._closed = not digest
 
     def note(self, at: float, *what: object) -> None:
         if self._closed:
@@ -80,8 +80,9 @@ class Process:
 
     def __init__(self, name: str, loop: VirtualTimeLoop, clock: SkewedClock) -> None:
         self.name, self.clock, self.alive, self.paused_until = name, clock, True, 0.0
-        self._loop = loop
-        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self._loop, self.sleep = loop, loop.sleep
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._look_through_at = 64
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         context = contextvars.copy_context()
@@ -91,8 +92,15 @@ class Process:
     def crash(self) -> None:
         """From now on no adapter call of it does anything or returns, so no `finally` can act."""
         self.alive = False
-        for task in list(self.tasks):
+        for task in self._tasks:
             task.cancel()
+
+    def enter(self, task: asyncio.Task[Any]) -> None:
+        """Those that are done are put out many at a time: asking each to report its end is dearer."""
+        self._tasks.append(task)
+        if len(self._tasks) >= self._look_through_at:
+            self._tasks = [one for one in self._tasks if not one.done()]
+            self._look_through_at = 2 * len(self._tasks) + 64
 
 
 def group_tasks(loop: VirtualTimeLoop) -> None:
@@ -103,8 +111,7 @@ def group_tasks(loop: VirtualTimeLoop) -> None:
         context = options.get("context")
         process = PROCESS.get() if context is None else context.get(PROCESS)
         if process is not None:
-            process.tasks[task] = None
-            task.add_done_callback(lambda done: process.tasks.pop(done, None))
+            process.enter(task)
         return task
 
     loop.set_task_factory(make)
@@ -164,13 +171,8 @@ class Chance:
 
     def delay(self, least: float, most: float, slow: bool) -> float:
         """Of an answer, which mostly comes with what was waited for before: 0."""
-        return self.dice.uniform(least, most) if slow or self.dice.random() < 0.3 else 0.0
-
-    def nap(self, seconds: float) -> asyncio.Future[None]:
-        """`asyncio.sleep` without its clearing up, which is half of its price: a nap nobody waits for ends unheard."""
-        over: asyncio.Future[None] = asyncio.Future(loop=self.loop)
-        self.loop.call_later(seconds, _end_nap, over)
-        return over
+        dice = self.dice
+        return dice.uniform(least, most) if slow or dice.random() < 0.3 else 0.0
 
     async def limbo(self) -> None:
         """Where calls of dead processes are: nothing is heard of them before the history is over."""
@@ -186,31 +188,26 @@ class Chance:
             waiting.cancel()
 
 
-def _end_nap(over: asyncio.Future[None]) -> None:
-    if not over.done():
-        over.set_result(None)
-
-
 class _Hooked:
     def __init__(self, chance: Chance, process: Process) -> None:
         self._chance, self._process = chance, process
 
     async def _pass(self, delay_s: float, pausable: bool, *what: str) -> None:
         """One await: the process may die here, and dead ones go no further."""
-        chance, process = self._chance, self._process
+        chance, process, loop = self._chance, self._process, self._chance.loop
         if not process.alive:
             await chance.limbo()
-        if chance.happens(chance.weather.crash):
-            chance.trace.note(chance.loop.now, process.name, "crashes at", *what)
+        if chance.weather.crash > 0 and chance.happens(chance.weather.crash):
+            chance.trace.note(loop.now, process.name, "crashes at", *what)
             process.crash()
             await chance.limbo()
         if delay_s > 0 and not chance.quiet:
-            await chance.nap(delay_s)
-        if pausable and process.paused_until > chance.loop.now:
-            await asyncio.sleep(process.paused_until - chance.loop.now)
+            await loop.nap(delay_s)
+        if pausable and process.paused_until > loop.now:
+            await asyncio.sleep(process.paused_until - loop.now)
         if not process.alive:
             await chance.limbo()
-        chance.trace.note(chance.loop.now, process.name, *what)
+        chance.trace.note(loop.now, process.name, *what)
 
 
 class StoreFaults(_Hooked, StoreHooks):
@@ -227,9 +224,9 @@ class StoreFaults(_Hooked, StoreHooks):
         slow = chance.happens(weather.slow)
         # A write that waits longer than this would outlive its attempt.
         await self._pass(chance.dice.uniform(0.0002, 0.5 if slow else 0.002), False, operation, "<")
-        if chance.happens(weather.store_refuses):
+        if weather.store_refuses and chance.happens(weather.store_refuses):
             raise StoreUnavailable
-        if chance.happens(weather.store_unknown):
+        if weather.store_unknown and chance.happens(weather.store_unknown):
             raise StoreUnavailable(outcome=Outcome.UNKNOWN)
 
     async def after(self, operation: str) -> None:
@@ -289,13 +286,13 @@ class CacheFaults(_Hooked, CacheHooks):
         slow = chance.happens(weather.slow)
         # Longer than the adapter's time-out nobody waits.
         await self._pass(chance.dice.uniform(0.0001, 0.2 if slow else 0.001), False, operation, node, "<")
-        if chance.happens(weather.cache_refuses):
+        if weather.cache_refuses and chance.happens(weather.cache_refuses):
             raise CacheUnavailable
         if operation == "post_own" and chance.happens(weather.own_fails):
             raise CacheUnavailable
         if operation in ("stub_relations", "stub_profile") and chance.happens(weather.stub_fails):
             raise CacheUnavailable
-        if operation in _DELIVERS and chance.happens(weather.cache_full):
+        if weather.cache_full and operation in _DELIVERS and chance.happens(weather.cache_full):
             raise Refused
 
     async def after(self, operation: str, node: str) -> None:

@@ -44,15 +44,17 @@ class Post:
     quoted: int = 0
 
     def acked_ms(self) -> int | None:
-        return min((one.acked_ms for one in self.tries if one.outcome == "ok"), default=None)
+        return min([one.acked_ms for one in self.tries if one.outcome == "ok"], default=None)
 
     def acked_at(self) -> float:
-        return min((one.ended for one in self.tries if one.outcome == "ok"), default=inf)
+        return min([one.ended for one in self.tries if one.outcome == "ok"], default=inf)
 
     def may_be_deleted(self) -> bool:
-        return any(one.may_have_happened() for one in self.deletes)
+        return bool(self.deletes) and any(one.may_have_happened() for one in self.deletes)
 
     def speakers(self) -> tuple[int, ...]:
+        if not self.answered and not self.quoted:
+            return (self.author,)
         return tuple(dict.fromkeys(id_ for id_ in (self.author, self.answered, self.quoted) if id_))
 
 
@@ -172,6 +174,8 @@ class Judge:
         self._posts_began, self._posts_claimed_ms = began, claimed_ms
         self._follows: dict[int, bool] = {}
         self._clear: dict[int, bool] = {}
+        self._hidden: dict[int, str] = {}
+        self._of_follows: dict[int, str] = {}
 
     def __repr__(self) -> str:
         return f"began {self._began}, claims {self._claimed_ms}, posts {self._posts_began}, {self._posts_claimed_ms}"
@@ -179,13 +183,15 @@ class Judge:
     def going_on(self, began: float, claimed_ms: int) -> Judge:
         """The same viewer's, for posts that were acked before a later read began, with that one's claim."""
         self._posts_began, self._posts_claimed_ms = began, claimed_ms
-        self._follows.clear()
-        self._clear.clear()
+        for known in (self._follows, self._clear, self._hidden, self._of_follows):
+            known.clear()
         return self
 
     # --- what it must show --------------------------------------------------------------------------------------
 
     def must_show(self, post: Post, token_post: Post | None = None, only_known_replies: bool = False) -> bool:
+        if post is not token_post and not self._surely_follows(post.author):
+            return False
         acked_ms = post.acked_ms()
         if acked_ms is None or post.acked_at() > self._posts_began or post.may_be_deleted():
             return False
@@ -265,21 +271,25 @@ class Judge:
 
     def may_show(self, id_: int, token_post: Post | None = None) -> None:
         """Raises Wrong.  What was removed and settled before the read began must not be shown."""
-        post, oracle, user = self._oracle.by_id.get(id_), self._oracle, self.user
+        post, user = self._oracle.by_id.get(id_), self.user
         if post is None:
             raise Wrong(f"{id_} was never posted")
         if not any(one.may_have_happened() for one in post.tries):
             raise Wrong(f"{post.text} failed, and is shown")
         self._may_show_any(post, token_post)
-        if post.author != user:
-            follows = oracle.follows[user, post.author]
-            if not follows.ever(True):
-                raise Wrong(f"user {user} never followed {post.author}, and is shown {post.text}")
-            if self._strict(follows.certain(False)):
-                raise Wrong(f"user {user} is shown {post.text} by {post.author}, unfollowed and settled before")
+        if post.author != user and (reason := self._never_followed(post.author)):
+            raise Wrong(f"user {user} is shown {post.text} by {post.author}: {reason}")
         for speaker in post.speakers():
             if post.author != user and self._is_muted(speaker):
                 raise Wrong(f"user {user} is shown {post.text} of {speaker}, muted and settled before")
+
+    def _never_followed(self, author: int) -> str:
+        """Why the viewer certainly does not follow; empty = nothing certain and settled is against it."""
+        if author not in self._of_follows:
+            follows = self._oracle.follows[self.user, author]
+            unfollowed = "unfollowed and settled before" if self._strict(follows.certain(False)) else ""
+            self._of_follows[author] = unfollowed if follows.ever(True) else "never followed"
+        return self._of_follows[author]
 
     def may_answer(self, post: Post) -> None:
         """Where replies to strangers are left out.  Raises Wrong."""
@@ -306,9 +316,12 @@ class Judge:
 
     def hides(self, speaker: int) -> str:
         """Why nothing of `speaker` may be shown; empty = nothing certain and settled is against it."""
+        if speaker not in self._hidden:
+            self._hidden[speaker] = "" if speaker == self.user else self._hides(speaker)
+        return self._hidden[speaker]
+
+    def _hides(self, speaker: int) -> str:
         oracle, user = self._oracle, self.user
-        if speaker == user:
-            return ""
         registers: Iterable[tuple[Register[bool] | None, str]] = (
             (oracle.blocks.get((user, speaker)), "blocked"),
             (oracle.blocks.get((speaker, user)), "blocks the viewer"),

@@ -8,7 +8,7 @@ import heapq
 import itertools
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
@@ -43,16 +43,21 @@ class _Handle:
         return self._when
 
 
+_Soon = tuple[Callable[..., object], tuple[Any, ...], contextvars.Context]
+"""What a task or a future asked for: it is never taken back."""
+
+
 class VirtualTimeLoop(asyncio.AbstractEventLoop):
     """No files, no threads, no signals: only tasks and timers, in the order of their times.
 
     Written out rather than derived from asyncio's own loop, which spends half of a history looking after what is not
-    there."""
+    there.  What stands in line is a handle, or one of the two that are most of it and need none: what tasks and
+    futures ask for, and naps."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._ready: deque[_Handle] = deque()
-        self._timers: list[tuple[float, int, _Handle]] = []
+        self._ready: deque[_Handle | _Soon | asyncio.Future[None]] = deque()
+        self._timers: list[tuple[float, int, _Handle | asyncio.Future[None]]] = []
         self._order = itertools.count()
         self._running = self._closed = False
         self._factory: Factory | None = None
@@ -79,7 +84,11 @@ class VirtualTimeLoop(asyncio.AbstractEventLoop):
 
     def call_soon(  # type: ignore[override]  # the stub wants asyncio's own handles, here and below
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
-    ) -> _Handle:
+    ) -> _Handle | None:
+        """Whoever brings a context is a task or a future, and wants no handle."""
+        if context is not None:
+            self._ready.append((callback, args, context))
+            return None
         handle = _Handle(callback, args, context, self.now)
         self._ready.append(handle)
         return handle
@@ -95,6 +104,16 @@ class VirtualTimeLoop(asyncio.AbstractEventLoop):
         handle = _Handle(callback, args, context, when)
         heapq.heappush(self._timers, (when, next(self._order), handle))
         return handle
+
+    def nap(self, seconds: float) -> asyncio.Future[None]:
+        """`asyncio.sleep` without a coroutine, a handle and their clearing up, which are most of its price."""
+        over: asyncio.Future[None] = asyncio.Future(loop=self)
+        heapq.heappush(self._timers, (self.now + seconds, next(self._order), over))
+        return over
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """What `asyncio.sleep` is, for whoever has it given."""
+        return self.nap(seconds) if seconds > 0 else asyncio.sleep(0)
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
@@ -132,23 +151,28 @@ class VirtualTimeLoop(asyncio.AbstractEventLoop):
 
     def _go_on(self, task: asyncio.Future[Any]) -> None:
         """Runs what can run now; when there is nothing, time passes to the next timer."""
-        ready = self._ready
-        while ready and not task.done():
-            handle = ready.popleft()
-            callback = handle._callback
-            if callback is not None:
-                try:
-                    handle._context.run(callback, *handle._args)
-                except (SystemExit, KeyboardInterrupt):
-                    raise
-                except BaseException as error:  # as any loop: one callback's failure is not the next one's
-                    self.call_exception_handler({"message": "a callback failed", "exception": error})
-        if not ready and not task.done():
+        ready, done = self._ready, task.done
+        while ready and not done():
+            one = ready.popleft()
+            try:
+                if isinstance(one, tuple):
+                    callback, arguments, context = one
+                    context.run(callback, *arguments)
+                elif isinstance(one, _Handle):
+                    if one._callback is not None:
+                        one._context.run(one._callback, *one._args)
+                elif not one.done():
+                    one.set_result(None)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # as any loop: one callback's failure is not the next one's
+                self.call_exception_handler({"message": "a callback failed", "exception": error})
+        if not ready and not done():
             self._let_time_pass()
 
     def _let_time_pass(self) -> None:
         timers = self._timers
-        while timers and timers[0][2]._callback is None:
+        while timers and _is_void(timers[0][2]):
             heapq.heappop(timers)
         if not timers:
             raise Stuck
@@ -161,6 +185,10 @@ class VirtualTimeLoop(asyncio.AbstractEventLoop):
         self._closed = True
         self._ready.clear()
         self._timers.clear()
+
+
+def _is_void(timer: _Handle | asyncio.Future[None]) -> bool:
+    return timer._callback is None if isinstance(timer, _Handle) else timer.done()
 
 
 def _task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:

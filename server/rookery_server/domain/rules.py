@@ -87,18 +87,11 @@ def hidden_account(viewer: Viewer, user_id: int, facts: Facts = NO_FACTS) -> Hid
 
 def speakers(tweet: Tweet) -> tuple[int, ...]:
     """Whoever speaks in a tweet, once each: its author first, then those it answers, quotes or repeats."""
-    return tuple(
-        dict.fromkeys(
-            id_
-            for id_ in (
-                tweet.author_id,
-                tweet.reply.to_author_id if tweet.reply else 0,
-                tweet.quoted.author_id if tweet.quoted else 0,
-                tweet.retweeted.author_id if tweet.retweeted else 0,
-            )
-            if id_
-        )
-    )
+    if not (tweet.reply or tweet.quoted or tweet.retweeted):
+        return (tweet.author_id,) if tweet.author_id else ()
+    answered = tweet.reply.to_author_id if tweet.reply else 0
+    others = (one.author_id for one in (tweet.quoted, tweet.retweeted) if one)
+    return tuple(dict.fromkeys(id_ for id_ in (tweet.author_id, answered, *others) if id_))
 
 
 def is_muted(relations: Relations, user_id: int, now_ms: int) -> bool:

@@ -43,7 +43,8 @@ def _place(node: Node, key: bytes, tweet_id: int, trim_at: int, kept: int) -> Pl
 
 
 def _ids(entries: Sequence[int]) -> tuple[int, ...]:
-    return tuple(entry for entry in entries if entry != END_MARK)
+    """Only the last one may be the end mark."""
+    return tuple(entries[:-1] if entries and entries[-1] == END_MARK else entries)
 
 
 class ListsRole(Role):

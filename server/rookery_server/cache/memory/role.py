@@ -44,7 +44,7 @@ class Role:
 
     def _unbroken(self, link: Link) -> _Connection | None:
         connection = self._connections.get(link.node)
-        if connection is None or connection.link != link:
+        if connection is None or (connection.link is not link and connection.link != link):
             return None
         return connection if connection.epoch == self._world.nodes[link.node].epoch else None
 

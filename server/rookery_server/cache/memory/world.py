@@ -38,6 +38,7 @@ class MemoryCacheWorld:
         self._borders = borders[1:]
         self.nodes = {node.name: node for node in self._in_order}
         self.listeners: list[Listener] = []
+        self._homes: dict[int, Node] = {}
 
     def client(
         self, clock: Clock | None = None, hooks: CacheHooks | None = None, *, relations_life_s: float | None = None
@@ -47,4 +48,7 @@ class MemoryCacheWorld:
 
     def node_of(self, number: int) -> Node:
         """The node of all keys whose tag is `number`; each has one run of slots."""
-        return self._in_order[bisect_right(self._borders, keys.slot_of(number))]
+        node = self._homes.get(number)
+        if node is None:
+            node = self._homes[number] = self._in_order[bisect_right(self._borders, keys.slot_of(number))]
+        return node
