@@ -112,8 +112,19 @@ class GatheredAuthors:
 
     async def load_missing(self) -> None:
         """Loads the lists nothing is known of from the store, and stores them in the cache by the token protocol: a
-        wave at a time, each kept by itself (B4)."""
-        await each(_waves(self.missing()), WAVES, self._load_wave)
+        wave at a time, each kept by itself (B4).  One that fails is the last to begin; those under way are kept."""
+        failed: list[StoreUnavailable] = []
+
+        async def load(authors: tuple[int, ...]) -> None:
+            try:
+                if not failed:
+                    await self._load_wave(authors)
+            except StoreUnavailable as error:
+                failed.append(error)
+
+        await each(_waves(self.missing()), WAVES, load)
+        if failed:
+            raise failed[0]
 
     async def _load_wave(self, authors: tuple[int, ...]) -> None:
         started, token = self._clock.monotonic(), -self._new_id()

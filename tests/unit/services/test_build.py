@@ -177,6 +177,29 @@ async def test_build_B4_a_wave_that_cannot_be_read_takes_its_tokens_away(world: 
     assert world.cache.authors[bob] == [*posts[::-1], 0]
 
 
+async def test_build_B4_what_was_loaded_beside_a_wave_that_failed_is_kept(world: World) -> None:
+    alice, _ = await many(world, 4 * AUTHORS_A_WAVE)
+    tweet_ids_by_user, asked, calls = world.store.tweet_ids_by_user, asyncio.Event(), 0
+
+    async def second_fails(before_ids: Mapping[int, int | None], limit: int) -> dict[int, UserTweetIds]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            asked.set()
+            raise StoreUnavailable
+        await asked.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return await tweet_ids_by_user(before_ids, limit)
+
+    world.store.tweet_ids_by_user = second_fails  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        await world.page(alice)
+    assert calls == 2
+    assert len(world.cache.authors) == AUTHORS_A_WAVE
+    assert {entries[-1] for entries in world.cache.authors.values()} == {0}
+
+
 async def test_build_B5_nothing_below_the_floor_is_kept(world: World) -> None:
     alice, bob = await pair(world)
     carol = world.user()

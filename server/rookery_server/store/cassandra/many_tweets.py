@@ -7,10 +7,12 @@ two partitions, as nothing is between two requests.  No answer is paged: it has 
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 
-from rookery_server.domain import ids
+from rookery_server.domain import ids, limits
 from rookery_server.store.cassandra.buckets import bucket_of
 from rookery_server.store.cassandra.session import CassandraSession, Values
 from rookery_server.store.cassandra.statements import read_many
@@ -31,6 +33,12 @@ PARTITIONS_AT_ONCE = 64
 hold up a coordinator longer, whose one slow replica holds up all of them."""
 _REQUESTS_AT_ONCE = 4
 """Of one call."""
+CALLS_AT_ONCE = 2
+"""Of a process; further ones wait for their turn.  Whoever loads thousands asks for some at a time, so nobody waits for
+all of them.  After a cache was emptied everybody loads at once: what is begun gets done, instead of all of it late, and
+the ring has no more partitions to read than from as many single requests as a process may have under way."""
+FEW = limits.INNER_READS
+"""A call for so few waits for nobody: a page that lacks a little of some authors is no load."""
 _BUCKETS_AT_ONCE = 4  # as for one author: the newest, then four at a time
 
 
@@ -53,8 +61,13 @@ class _Walk:
 
 class ManyTweetTables:
     _session: CassandraSession
+    _calls: asyncio.Semaphore
 
     async def tweet_ids_by_user(self, before_ids: Mapping[int, int | None], limit: int) -> dict[int, UserTweetIds]:
+        async with self._calls if len(before_ids) > FEW else nullcontext():
+            return await self._ids_by_user(before_ids, limit)
+
+    async def _ids_by_user(self, before_ids: Mapping[int, int | None], limit: int) -> dict[int, UserTweetIds]:
         walks = {id_: _Walk(ids.MAX_ID if before is None else before) for id_, before in before_ids.items()}
         await self._find_buckets(walks)
         # One row more than asked for tells whether there is an older one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from rookery_server.domain.clock import Clock
@@ -50,6 +51,7 @@ class CassandraStore(
     def __init__(self, session: CassandraSession, shards: int, clock: Clock) -> None:
         self._session, self._shards, self._clock = session, shards, clock
         self._known_buckets = tweets.KnownBuckets()
+        self._calls = asyncio.Semaphore(many_tweets.CALLS_AT_ONCE)
 
     @classmethod
     async def open(
