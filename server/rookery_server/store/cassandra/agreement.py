@@ -63,26 +63,28 @@ class Agreement:
         return Agreement(wanted, lingers_ms)
 
 
-async def stored(session: CassandraSession) -> Agreement | None:
-    """None: nobody agreed upon anything yet.  Raises StoreUnavailable."""
-    rows: Any = await session.execute(SETTING_READ, (_NAME,))
-    return Agreement.from_json(rows[0]["value"]) if rows else None
-
-
 async def begin(session: CassandraSession, bounds: Crossing) -> Agreement:
     """What is agreed: these bounds if there were none.  Raises StoreUnavailable."""
-    while (found := await stored(session)) is None:
+    return Agreement.from_json(await _text(session, bounds))
+
+
+async def _text(session: CassandraSession, bounds: Crossing) -> str:
+    """As it is stored, to the letter: a change is compared with it."""
+    while True:
+        rows: Any = await session.execute(SETTING_READ, (_NAME,))
+        if rows:
+            return str(rows[0]["value"])
         await session.compare_and_set(SETTING_FIX, (_NAME, Agreement(bounds).to_json()))
-    return found
 
 
 async def change(session: CassandraSession, clock: Clock, wanted: Crossing) -> Agreement:
     """Agrees upon other bounds.  Repeating it is harmless.  Raises NotAgreed, StoreUnavailable."""
-    standing = await begin(session, wanted)
+    text = await _text(session, wanted)
+    standing = Agreement.from_json(text)
     if not wanted.beyond(standing.bounds) and not standing.bounds.beyond(wanted):
         return standing
     new = standing.changed(wanted, clock.now_ms())
-    await session.compare_and_set(SETTING_CHANGE, (new.to_json(), _NAME, standing.to_json()))
+    await session.compare_and_set(SETTING_CHANGE, (new.to_json(), _NAME, text))
     found = await begin(session, wanted)
     if found != new:
         raise NotAgreed("somebody else agreed upon something else at the same time: look again")
