@@ -7,7 +7,9 @@ import logging
 import platform
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Protocol
 
@@ -16,6 +18,7 @@ import structlog
 
 from rookery_server import config
 from rookery_server.cache.memory.world import MemoryCacheWorld
+from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.domain.clock import SystemClock
 from rookery_server.metrics import Metrics
 from rookery_server.metrics_http import MetricsServer
@@ -49,18 +52,39 @@ def new_metrics(*, of_process: bool = True) -> Metrics:
     return metrics
 
 
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    store: CassandraStore
+    cache: RedisCache
+    clock: SystemClock
+    metrics: Metrics
+    scrape: MetricsServer
+    """Not listening yet."""
+
+
+@asynccontextmanager
+async def _connected(settings: config.Settings) -> AsyncIterator[_Connected]:
+    """What servers and workers both work with; closed in the opposite order.  Raises what keeps it from opening."""
+    clock, metrics = SystemClock(), new_metrics()
+    async with AsyncExitStack() as opened:
+        store = await CassandraStore.open(
+            adapters.cassandra_settings(settings),
+            metrics,
+            clock,
+            shards=settings.outbox.shards,
+            crossing=settings.tiers.crossing,
+        )
+        opened.push_async_callback(store.close)
+        cache = adapters.redis_cache(settings, clock, metrics)
+        opened.push_async_callback(cache.close)
+        scrape = MetricsServer(metrics.render)
+        opened.push_async_callback(scrape.stop)
+        yield _Connected(store, cache, clock, metrics, scrape)
+
+
 async def serve(settings: config.Settings) -> None:
     """`rookery serve`.  Returns after a drain; raises what keeps it from starting."""
-    clock, metrics = SystemClock(), new_metrics()
     of = settings.serve
-    store = await CassandraStore.open(
-        adapters.cassandra_settings(settings),
-        metrics,
-        clock,
-        shards=settings.outbox.shards,
-        crossing=settings.tiers.crossing,
-    )
-    cache = adapters.redis_cache(settings, clock, metrics)
     listening = Listening(
         address=f"{of.host}:{of.port}",
         health=f"{of.side_host}:{of.health_port}",
@@ -68,60 +92,41 @@ async def serve(settings: config.Settings) -> None:
         reflect=of.reflection,
         drain_s=of.drain_s,
     )
-    scrape = MetricsServer(metrics.render)
-    try:
+    async with _connected(settings) as on:
         process = ServerProcess(
-            store,
-            cache,
-            clock,
-            metrics,
+            on.store,
+            on.cache,
+            on.clock,
+            on.metrics,
             adapters.identify(settings),
             adapters.token_signer(settings),
             adapters.owner_name(),
             listening,
             adapters.serve_choices(settings),
         )
-        scraped = await scrape.start(of.side_host, of.metrics_port)
+        scraped = await on.scrape.start(of.side_host, of.metrics_port)
         port, health = await process.start()
         log.info("serving", port=port, health_port=health, metrics_port=scraped)
         await _until_told(process)
-    finally:
-        await scrape.stop()
-        await cache.close()
-        await store.close()
 
 
 async def work(settings: config.Settings) -> None:
     """`rookery work`."""
-    clock, metrics = SystemClock(), new_metrics()
     of = settings.work
-    store = await CassandraStore.open(
-        adapters.cassandra_settings(settings),
-        metrics,
-        clock,
-        shards=settings.outbox.shards,
-        crossing=settings.tiers.crossing,
-    )
-    cache = adapters.redis_cache(settings, clock, metrics)
-    scrape = MetricsServer(metrics.render)
-    try:
+    async with _connected(settings) as on:
         process = WorkerProcess(
-            store,
-            cache,
-            clock,
-            metrics,
+            on.store,
+            on.cache,
+            on.clock,
+            on.metrics,
             adapters.owner_name(),
             f"{of.side_host}:{of.health_port}",
             adapters.worker_settings(settings),
         )
-        scraped = await scrape.start(of.side_host, of.metrics_port)
+        scraped = await on.scrape.start(of.side_host, of.metrics_port)
         health = await process.start()
         log.info("working", health_port=health, metrics_port=scraped)
         await _until_told(process)
-    finally:
-        await scrape.stop()
-        await cache.close()
-        await store.close()
 
 
 async def serve_in_memory(settings: config.Settings) -> None:
