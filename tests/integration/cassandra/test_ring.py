@@ -1,4 +1,4 @@
-"""Three nodes, RF 3: one schema for all, one silent node hidden, no quorum said plainly."""
+"""Three nodes, RF 3: lost and regained, one schema for all, one silent node hidden, no quorum said plainly."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from rookery_server.dev import cql
 from rookery_server.dev.stack import Stack
 from rookery_server.dev.state import StackSpec
 from rookery_server.domain import ids
@@ -19,7 +20,7 @@ from rookery_server.store.cassandra.migrations import Plan
 from rookery_server.store.cassandra.settings import CassandraSettings
 from rookery_server.store.cassandra.store import CassandraStore
 from rookery_server.store.interface import TweetRow
-from tests.support.engines import SpecialStacks
+from tests.support.engines import NOWHERE, SpecialStacks
 from tests.support.keyspaces import migrate
 
 AUTHOR = 9
@@ -33,8 +34,7 @@ pytestmark = pytest.mark.timeout(300)  # three JVMs on two cores
 
 @pytest.fixture(scope="module")
 def ring(special_stacks: SpecialStacks) -> Iterator[Stack]:
-    no_valkey = (("127.0.0.1", 1),)  # none is started, and none is asked
-    with special_stacks(StackSpec(name="ring", nodes=3, durable=False, throwaway=True, valkey_at=no_valkey)) as stack:
+    with special_stacks(StackSpec(name="ring", nodes=3, durable=False, throwaway=True, valkey_at=NOWHERE)) as stack:
         yield stack
 
 
@@ -53,6 +53,22 @@ async def _post(store: CassandraStore, sequence: int) -> TweetRow:
     row = TweetRow(tweet, AUTHOR, b"body", ids.write_timestamp_us(tweet))
     await store.post(row, Event(ids.compose(now, 2, sequence), EventKind.POST, AUTHOR, tweet, row.version_us))
     return row
+
+
+def test_a_ring_of_three_loses_and_regains_a_node(ring: Stack) -> None:
+    """First, while there is no schema: nodes that keep nothing lose theirs when they are killed."""
+    assert ring.cassandra_contact_points == ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+    second, third = ring.cassandra[1:]
+    second.kill()
+    assert not cql.answers(second.host, second.port)
+    second.restart()
+    assert cql.answers(second.host, second.port)
+
+    third.stop_signal()
+    assert [engine.condition for engine in ring.status().engines] == ["ready", "ready", "asleep"]
+    third.cont()
+    third.wait_ready(time.monotonic() + PATIENCE_S)
+    assert ring.status().is_ready
 
 
 async def test_one_contact_point_finds_the_ring_and_every_clock(store: CassandraStore) -> None:

@@ -1,6 +1,5 @@
-"""Real stacks through what can happen to them. Where Cassandra adds nothing to it, only Valkey is started."""
+"""Real stacks through what can happen to them. Cassandra adds nothing to it, so only Valkey is started."""
 
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -8,19 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from rookery_server.dev import cql, processes, state, valkey
+from rookery_server.dev import processes, state, valkey
 from rookery_server.dev.errors import PortTaken, StackBusy
 from rookery_server.dev.node import Node
 from rookery_server.dev.stack import Stack
 from rookery_server.dev.state import StackSpec
-from tests.support.engines import SpecialStacks
-
-# As if Cassandra ran elsewhere, so that a stack starts without one.
-ELSEWHERE = (("127.0.0.1", 1),)
+from tests.support.engines import NOWHERE
 
 
 def valkey_only(folder: Path, name: str = "valkey", *, replicas: bool = False) -> Stack:
-    return Stack(StackSpec(name=name, replicas=replicas, cassandra_at=ELSEWHERE), folder=folder)
+    return Stack(StackSpec(name=name, replicas=replicas, cassandra_at=NOWHERE), folder=folder)
 
 
 @pytest.fixture
@@ -152,43 +148,3 @@ def slot_of(key: str) -> int:
 def is_master(port: int) -> bool:
     with valkey.connected(port) as client:
         return bool(client.role()[0] == "master")
-
-
-def test_everything_acknowledged_is_there_after_everything_was_killed(special_stacks: SpecialStacks) -> None:
-    with special_stacks(StackSpec(name="killed", durable=True)) as stack:
-        say = "INSERT INTO kept.notes (id) VALUES ({})"
-        query(stack, "CREATE KEYSPACE kept WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
-        query(stack, "CREATE TABLE kept.notes (id int PRIMARY KEY)")
-        for number in range(50):
-            query(stack, say.format(number))
-        victims = refs(stack.folder)
-        for victim in victims:
-            processes.send(victim, signal.SIGKILL)
-
-        began = time.monotonic()
-        with Stack(stack.spec, folder=stack.folder) as again:
-            assert time.monotonic() - began < 20.0  # what the project promises for a warm start
-            assert again.cassandra_port == stack.cassandra_port
-            assert len(query(again, "SELECT id FROM kept.notes")) == 50
-            assert valkey.whole([port for _, port in again.valkey_nodes])
-        assert not any(map(processes.is_alive, victims))
-
-
-def test_a_ring_of_three_loses_and_regains_a_node(special_stacks: SpecialStacks) -> None:
-    with special_stacks(StackSpec(name="ring", nodes=3)) as stack:
-        assert stack.cassandra_contact_points == ("127.0.0.1", "127.0.0.2", "127.0.0.3")
-        second, third = stack.cassandra[1:]
-        second.kill()
-        assert not cql.answers(second.host, second.port)
-        second.restart()
-        assert cql.answers(second.host, second.port)
-
-        third.stop_signal()
-        assert [engine.condition for engine in stack.status().engines[:3]] == ["ready", "ready", "asleep"]
-        third.cont()
-        third.wait_ready(time.monotonic() + 30)
-        assert stack.status().is_ready
-
-
-def query(stack: Stack, statement: str) -> list[list[bytes | None]]:
-    return cql.query(stack.cassandra_contact_points[0], stack.cassandra_port, statement)
