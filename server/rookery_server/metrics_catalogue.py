@@ -277,7 +277,7 @@ OUTBOX_AUDITS = Spec(
     "audits of closed windows by count and XOR, by the round of the audit",
     (_closed("age", "30s", "5m", "4h", "24h"), _closed("result", "equal", "different")),
 )
-OUTBOX_DEAD = Spec("rookery_outbox_dead", Kind.GAUGE, "events that could not be decoded and wait for a person")
+OUTBOX_DEAD = Spec("rookery_outbox_dead", Kind.GAUGE, "events that could not be decoded: every claim waits for them")
 OUTBOX_RINGS = Spec(
     "rookery_outbox_rings_total",
     Kind.COUNTER,
