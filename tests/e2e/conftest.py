@@ -1,4 +1,5 @@
-"""A whole installation of real processes for the run: one server, one worker, on the shared engines."""
+"""Whole installations of real processes.  `running` is one for the run: one server, one worker, on the shared engines.
+`ground` is a module's own, over caches of its own, for what is killed."""
 
 from __future__ import annotations
 
@@ -16,6 +17,13 @@ from rookery_server.domain.events import Event, shard_of
 from rookery_server.metrics import Metrics
 from rookery_server.store.cassandra.settings import CassandraSettings
 from rookery_server.store.cassandra.store import CassandraStore
+from tests.support.engines import OwnCaches
+from tests.support.ground import forks, ground, witness
+
+__all__ = ["forks", "ground", "witness"]
+
+FEW_SHARDS = {"ROOKERY_OUTBOX__SHARDS": "4"}
+"""Each costs the one Cassandra node of all these tests a poll a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ class Running:
 def running(stack: Stack) -> Iterator[Running]:
     """A keyspace of its own, so that several runs can share engines that are kept running."""
     keyspace = f"e2e_{secrets.token_hex(4)}"
-    installation = Installation(stack, keyspace=keyspace)
+    installation = Installation(stack, keyspace=keyspace, settings=FEW_SHARDS)
     installation.migrate()
     running = Running(
         installation,
@@ -54,6 +62,12 @@ def running(stack: Stack) -> Iterator[Running]:
     yield running
     running.server.node.stop()
     running.worker.node.stop()
+
+
+@pytest.fixture(scope="module")
+def own_stack(own_caches: OwnCaches) -> Iterator[Stack]:
+    with own_caches() as stack:
+        yield stack
 
 
 @pytest.fixture

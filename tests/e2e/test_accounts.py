@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import pytest
 
 from rookery import Client, errors
 from rookery.v1 import users_pb2
+from rookery_server.dev.installation import Service
 from rookery_server.domain.limits import COPY_WAIT_S
 from tests.e2e.conftest import Running
 from tests.e2e.test_repeats import account
@@ -17,15 +18,18 @@ from tests.e2e.test_repeats import account
 CALL_S = 10.0
 
 
-@pytest.fixture
-async def second(running: Running) -> AsyncIterator[Client]:
-    """Of another server, whose copies are its own."""
+@pytest.fixture(scope="module")
+def another(running: Running) -> Iterator[Service]:
     service = running.installation.start_server("e2e-serve-accounts")
-    try:
-        async with Client(service.target) as client:
-            yield client
-    finally:
-        service.node.stop()
+    yield service
+    service.node.stop()
+
+
+@pytest.fixture
+async def second(another: Service) -> AsyncIterator[Client]:
+    """Of another server, whose copies are its own."""
+    async with Client(another.target) as client:
+        yield client
 
 
 async def gone(call: Awaitable[object]) -> None:

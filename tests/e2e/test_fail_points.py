@@ -1,81 +1,28 @@
-"""A process killed after each await of post, delete, build, apply and claim, one by one, on real engines.
+"""A server killed after each await of post, delete and build, one by one, on real engines; a batch that commits late.
 
-A server acts once unharmed, and then dies once right after each call it awaited then; the n-th worker dies right after
-the n-th awaited call of the operation was answered, until one gets through.  The client repeats with the same request
-id on a server that is well; a worker that is well takes over.  All the while readers scroll, and in the end nothing is
-lost, doubled or wrong: docs/faults.md.
+A server acts once unharmed, and then dies once right after each call it awaited then.  The client repeats with the same
+request id on a server that is well.  All the while readers scroll, and in the end nothing is lost, doubled or wrong:
+docs/faults.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import pytest
 
 from rookery import Client, errors
-from rookery_server.dev.installation import Installation
-from rookery_server.dev.stack import Stack
-from rookery_server.dev.state import StackSpec
-from tests.support.engines import SpecialStacks
-from tests.support.fail_points import Failing, FailingProcesses
+from tests.support.fail_points import Failing
+from tests.support.ground import ENOUGH, Ground, author_with_followers
 from tests.support.readers import now_ms
 from tests.support.real_run import await_claim
 from tests.support.witness import PATIENT_S, Witness
 
-SETTINGS = {
-    "ROOKERY_OUTBOX__SHARDS": "1",  # one lease: whoever works has it
-    "ROOKERY_WORK__FOLLOWER_PAGE": "2",  # five followers are three pages
-    "ROOKERY_OUTBOX__AUDIT_AGES_S": "6,20,60,120",
-}
-APPLY = ("user_tweet", "place_author", "followers", "deliver", "read", "advance", "save_progress")
-CLAIM = ("take_lease shard", "load_progress", "read", "read_node_marks", "adopt_empty", "advance", "save_progress")
-ENOUGH = 60
-"""More awaits than any of these operations has: a count that gets here would never end."""
-
 pytestmark = pytest.mark.timeout(400)
-
-
-@dataclass(slots=True)
-class Ground:
-    """One server and one worker that are well; others are started to fail."""
-
-    stack: Stack
-    forks: FailingProcesses
-    client: Client
-    worker: Failing
-
-
-@pytest.fixture(scope="module")
-def special_stack(special_stacks: SpecialStacks) -> Iterator[Stack]:
-    """Its own: workers of two keyspaces must not share a cache."""
-    with special_stacks(StackSpec(name="points", durable=False, throwaway=True)) as stack:
-        yield stack
-
-
-@pytest.fixture(scope="module")
-def forks(special_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailingProcesses]:
-    installation = Installation(special_stack, settings=SETTINGS)
-    installation.migrate()
-    with FailingProcesses(tmp_path_factory.mktemp("points"), installation.settings) as forks:
-        yield forks
-
-
-@pytest.fixture(scope="module")
-async def ground(special_stack: Stack, forks: FailingProcesses) -> AsyncIterator[Ground]:
-    server, worker = await forks.server(), await forks.worker()
-    async with Client(server.target, connections=2) as client:
-        yield Ground(special_stack, forks, client, worker)
-
-
-@pytest.fixture
-def witness(ground: Ground, unique: str) -> Witness:
-    return Witness(ground.client, unique)
 
 
 @asynccontextmanager
@@ -85,15 +32,6 @@ async def failing_server(ground: Ground, at: int, **point: object) -> AsyncItera
         yield server, client
     if server.alive:
         await server.kill()
-
-
-async def author_with_followers(witness: Witness, followers: int) -> int:
-    author = await witness.person()
-    for _ in range(followers):
-        await witness.person(author, watched=True)
-    for reader in witness.readers:  # lists that exist are what deliveries go to
-        await witness.client.acting_as(reader).home_page()
-    return author
 
 
 async def killed_after_each_await(ground: Ground, act: Callable[[Failing, Client], Awaitable[None]]) -> list[str]:
@@ -186,58 +124,6 @@ async def test_a_server_killed_after_each_await_of_a_build(ground: Ground, witne
         died_of = await killed_after_each_await(ground, build)
     print(f"\nbuild: killed after {died_of}")  # noqa: T201
     assert {"read_home", "begin_home", "following", "begin_authors", "finish_authors", "finish_home"} <= {*died_of}
-    await witness.judge()
-
-
-def moved_and_saved(worker: Failing) -> bool:
-    """Whether it died at the very end: W moved on all three primaries, and then the position was saved."""
-    trace = worker.trace()
-    return trace[-1] == "save_progress" and trace.count("advance") >= 3
-
-
-async def test_a_worker_killed_after_each_await_of_applying_a_post(ground: Ground, witness: Witness) -> None:
-    """Each dying worker is succeeded by the one that will die one await later, once it has applied what is left."""
-    author, took = await author_with_followers(witness, 5), []
-    async with witness.watching():
-        successor = await ground.forks.worker(at=1, methods=APPLY, opens="user_tweet", armed=False)
-        await ground.worker.stop()
-        for at in itertools.count(2):
-            assert at < ENOUGH
-            dying = successor
-            await witness.shows(await witness.post(author))  # it holds the shard and has nothing left to do
-            successor = await ground.forks.worker(at=at, methods=APPLY, opens="user_tweet", armed=False)
-            await dying.arm()
-            began = time.monotonic()
-            post = await witness.post(author)
-            await dying.died()
-            await witness.shows(post)
-            took.append(time.monotonic() - began)
-            if moved_and_saved(dying):
-                break
-        ground.worker = successor
-    print(f"\napply: killed after {dying.trace()}, shown everywhere {min(took):.1f} to {max(took):.1f} s later")  # noqa: T201
-    assert dying.trace().count("deliver") == 3
-    await witness.judge()
-
-
-async def test_a_worker_killed_after_each_await_of_a_claim(ground: Ground, witness: Witness) -> None:
-    """A succession of workers, each of which dies one await further into taking over what the one before left."""
-    author = await author_with_followers(witness, 3)
-    async with witness.watching():
-        for at in itertools.count(1):
-            assert at < ENOUGH
-            dying = await ground.forks.worker(at=at, methods=CLAIM, opens="take_lease shard")
-            await ground.worker.kill()
-            await witness.post(author)
-            await dying.died()
-            ground.worker = dying
-            if moved_and_saved(dying):
-                break
-        ground.worker = await ground.forks.worker()
-        await witness.shows(witness.posts[-1])
-    print(f"\nclaim: killed after {dying.trace()}")  # noqa: T201
-    assert dying.trace()[0] == "take_lease shard"
-    assert {"load_progress", "read_node_marks", "read", "advance"} <= {*dying.trace()}
     await witness.judge()
 
 

@@ -1,0 +1,73 @@
+"""A worker killed after each await of apply and claim, one by one, on real engines.
+
+The n-th worker dies right after the n-th awaited call of the operation was answered, until one gets through; the next
+one takes over.  All the while readers scroll, and in the end nothing is lost, doubled or wrong: docs/faults.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+
+from tests.support.fail_points import Failing
+from tests.support.ground import ENOUGH, Ground, author_with_followers
+from tests.support.witness import Witness
+
+APPLY = ("user_tweet", "place_author", "followers", "deliver", "read", "advance", "save_progress")
+CLAIM = ("take_lease shard", "load_progress", "read", "read_node_marks", "adopt_empty", "advance", "save_progress")
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def moved_and_saved(worker: Failing) -> bool:
+    """Whether it died at the very end: W moved on all three primaries, and then the position was saved."""
+    trace = worker.trace()
+    return trace[-1] == "save_progress" and trace.count("advance") >= 3
+
+
+async def test_a_worker_killed_after_each_await_of_applying_a_post(ground: Ground, witness: Witness) -> None:
+    """Each dying worker is succeeded by the one that will die one await later, once it has applied what is left."""
+    author, took = await author_with_followers(witness, 5), []
+    async with witness.watching():
+        successor = await ground.forks.worker(at=1, methods=APPLY, opens="user_tweet", armed=False)
+        await ground.worker.stop()
+        for at in itertools.count(2):
+            assert at < ENOUGH
+            dying = successor
+            await witness.shows(await witness.post(author))  # it holds the shard and has nothing left to do
+            successor = await ground.forks.worker(at=at, methods=APPLY, opens="user_tweet", armed=False)
+            await dying.arm()
+            began = time.monotonic()
+            post = await witness.post(author)
+            await dying.died()
+            await witness.shows(post)
+            took.append(time.monotonic() - began)
+            if moved_and_saved(dying):
+                break
+        ground.worker = successor
+    print(f"\napply: killed after {dying.trace()}, shown everywhere {min(took):.1f} to {max(took):.1f} s later")  # noqa: T201
+    assert dying.trace().count("deliver") == 3
+    await witness.judge()
+
+
+async def test_a_worker_killed_after_each_await_of_a_claim(ground: Ground, witness: Witness) -> None:
+    """A succession of workers, each of which dies one await further into taking over what the one before left."""
+    author = await author_with_followers(witness, 3)
+    async with witness.watching():
+        for at in itertools.count(1):
+            assert at < ENOUGH
+            dying = await ground.forks.worker(at=at, methods=CLAIM, opens="take_lease shard")
+            await ground.worker.kill()
+            await witness.post(author)
+            await dying.died()
+            ground.worker = dying
+            if moved_and_saved(dying):
+                break
+        ground.worker = await ground.forks.worker()
+        await witness.shows(witness.posts[-1])
+    print(f"\nclaim: killed after {dying.trace()}")  # noqa: T201
+    assert dying.trace()[0] == "take_lease shard"
+    assert {"load_progress", "read_node_marks", "read", "advance"} <= {*dying.trace()}
+    await witness.judge()
