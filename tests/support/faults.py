@@ -81,8 +81,7 @@ class Process:
     def __init__(self, name: str, loop: VirtualTimeLoop, clock: SkewedClock) -> None:
         self.name, self.clock, self.alive, self.paused_until = name, clock, True, 0.0
         self._loop, self.sleep = loop, loop.sleep
-        self._tasks: list[asyncio.Task[Any]] = []
-        self._look_through_at = 64
+        self.tasks: dict[asyncio.Task[Any], None] = {}
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         context = contextvars.copy_context()
@@ -92,15 +91,8 @@ class Process:
     def crash(self) -> None:
         """From now on no adapter call of it does anything or returns, so no `finally` can act."""
         self.alive = False
-        for task in self._tasks:
+        for task in list(self.tasks):
             task.cancel()
-
-    def enter(self, task: asyncio.Task[Any]) -> None:
-        """Those that are done are put out many at a time: asking each to report its end is dearer."""
-        self._tasks.append(task)
-        if len(self._tasks) >= self._look_through_at:
-            self._tasks = [one for one in self._tasks if not one.done()]
-            self._look_through_at = 2 * len(self._tasks) + 64
 
 
 def group_tasks(loop: VirtualTimeLoop) -> None:
@@ -111,7 +103,8 @@ def group_tasks(loop: VirtualTimeLoop) -> None:
         context = options.get("context")
         process = PROCESS.get() if context is None else context.get(PROCESS)
         if process is not None:
-            process.enter(task)
+            process.tasks[task] = None
+            task.add_done_callback(lambda done: process.tasks.pop(done, None))
         return task
 
     loop.set_task_factory(make)
