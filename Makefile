@@ -29,6 +29,19 @@ SIMULATED := $(subst $(space),$(comma),$(filter-out %/test_society_bugs.py,$(wil
 # Histories of the simulation, each from its own seed: about two minutes of two cores; `make simulate SEEDS=10000`, forty
 # minutes, before a release.
 SEEDS ?= 500
+# Tests with engines wait more than they work: groups of them run at once.  What is new falls to the first group.
+together = $(subst $(space),$(comma),$(strip $(1)))
+OF_STORES := $(wildcard tests/conformance/store/test_*.py)
+OF_CACHES := $(filter-out $(OF_STORES),$(wildcard tests/conformance/*/test_*.py))
+CASSANDRA := $(wildcard tests/integration/cassandra/test_*.py) $(addprefix tests/integration/dev/,test_shared.py test_durable_stacks.py)
+DEV := $(filter-out $(CASSANDRA),$(wildcard tests/integration/dev/test_*.py))
+VALKEY := $(filter-out $(CASSANDRA) $(DEV),$(wildcard tests/integration/*/test_*.py))
+ALONE := $(addprefix tests/e2e/,test_successions.py test_fail_points.py)
+OWN_NODES := $(addprefix tests/e2e/,test_scenarios.py test_drill.py test_fault_run.py)
+# Last of their group, when others are done: they take all the processor there is.
+BUSY := $(addprefix tests/e2e/,test_whole_run.py test_fuzz.py)
+TOGETHER := $(filter-out $(ALONE) $(OWN_NODES) $(BUSY),$(wildcard tests/e2e/test_*.py)) $(BUSY)
+
 # How long `make faults` goes on; a round of all faults takes about two minutes.
 SECONDS ?= 600
 # More options for pytest: `make unit ARGS="-k paging -x"`.
@@ -71,13 +84,13 @@ simulate: $(GENERATED)  ## SEEDS histories in virtual time, with faults, against
 	$(RUN) tests.support.side_by_side tests/simulation/test_society_bugs.py $(SIMULATED) -- $(ARGS)
 
 conformance: $(GENERATED)  ## one suite for each contract, against memory and the real engines
-	$(PYTEST) tests/conformance $(ARGS)
+	$(RUN) tests.support.engine_groups $(call together,$(OF_CACHES)) $(call together,$(OF_STORES)) -- $(ARGS)
 
 integration: $(GENERATED)  ## what only a real engine can show
-	$(PYTEST) tests/integration $(ARGS)
+	$(RUN) tests.support.engine_groups $(call together,$(VALKEY)) $(call together,$(CASSANDRA)) $(call together,$(DEV)) -- $(ARGS)
 
 e2e: $(GENERATED)  ## whole processes: the command line, a server, a worker, kills
-	$(PYTEST) tests/e2e $(ARGS)
+	$(RUN) tests.support.engine_groups --cassandra $(call together,$(TOGETHER)) $(ALONE) --then $(call together,$(OWN_NODES)) -- $(ARGS)
 
 faults: $(GENERATED)  ## SECONDS of faults on three nodes under load; SEED=n repeats their order, FAULT=worker narrows
 	$(RUN) tests.support.fault_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(FAULT),--only $(FAULT))
