@@ -18,13 +18,17 @@ GENERATED := client/rookery/v1/common_pb2.py
 BASELINE := proto/baseline.binpb
 PROTO := $(wildcard proto/rookery/v1/*.proto)
 SOURCES := client server tests hatch_build.py
-# Tests that need no server run in two halves side by side; these are about equal.
+# Tests that need no server run in groups, as many at once as there are processors: the longest come first, and
+# what fills the time of the last ones comes last.
 comma := ,
 space := $(subst ,, )
-LONG := services scenarios
-UNIT_ONE := $(subst $(space),$(comma),$(LONG:%=tests/unit/%))
-UNIT_OTHER := $(subst $(space),$(comma),$(filter-out %/__pycache__ $(LONG:%=tests/unit/%),$(wildcard tests/unit/*)) tests/architecture)
-SIMULATED := $(subst $(space),$(comma),$(filter-out %/test_society_bugs.py,$(wildcard tests/simulation/test_*.py)))
+group = $(subst $(space),$(comma),$(filter-out %/__pycache__,$(1)))
+LAST := tests/unit/scenarios tests/unit/workers tests/unit/rpc
+UNIT_REST := $(filter-out tests/unit/services $(LAST),$(wildcard tests/unit/*)) tests/architecture
+UNIT := tests/unit/services $(call group,$(UNIT_REST)) $(LAST)
+SOCIETY := tests/simulation/test_society_bugs.py
+SIMULATED := $(SOCIETY) $(filter-out $(SOCIETY),$(wildcard tests/simulation/test_*.py))
+CONTRACTS := $(filter-out %/__pycache__/,$(wildcard tests/conformance/*/))
 
 # Histories of the simulation, each from its own seed: about two minutes of two cores; `make simulate SEEDS=10000`, forty
 # minutes, before a release.
@@ -74,14 +78,14 @@ types: $(GENERATED)  ## mypy, strict, of tests as well
 proto: lint-proto breaking  ## the contract: form, and nothing in it that breaks a caller
 
 unit: $(GENERATED)  ## unit and architecture tests: memory adapters, fake clock
-	$(RUN) tests.support.side_by_side $(UNIT_ONE) $(UNIT_OTHER) -- $(ARGS)
+	$(RUN) tests.support.side_by_side $(UNIT) -- $(ARGS)
 
 contracts: $(GENERATED)  ## the suites of `conformance`, memory adapters alone
-	$(PYTEST) tests/conformance -k memory $(ARGS)
+	$(RUN) tests.support.side_by_side $(CONTRACTS) -- -k memory $(ARGS)
 
 simulate: $(GENERATED)  ## SEEDS histories in virtual time, with faults, against an oracle; a failing seed replays exactly
 	$(RUN) tests.simulation.run --seeds $(SEEDS)
-	$(RUN) tests.support.side_by_side tests/simulation/test_society_bugs.py $(SIMULATED) -- $(ARGS)
+	$(RUN) tests.support.side_by_side $(SIMULATED) -- $(ARGS)
 
 conformance: $(GENERATED)  ## one suite for each contract, against memory and the real engines
 	$(RUN) tests.support.engine_groups $(call together,$(OF_CACHES)) $(call together,$(OF_STORES)) -- $(ARGS)

@@ -225,8 +225,8 @@ LATE_STREAMS = Climate({"own_fails": 0.8, "slow_pages": 0.4}, ("_stop_node",), {
 PLANS: dict[Bug, Plan] = {
     follows_do_not_look_again: Plan(QUARRELS, 20),
     blocks_cut_nothing: Plan(QUARRELS, 20),
-    blocks_stub_the_blocker_alone: Plan(QUOTES, 20),
-    requests_outlive_blocks: Plan(REQUESTS, 20),
+    blocks_stub_the_blocker_alone: Plan(QUOTES, 20, first=2),
+    requests_outlive_blocks: Plan(REQUESTS, 20, first=3),
     too_many_blockers_are_none: Plan(CROWDS, 20),
     mutes_end_with_the_copy: Plan(MUTES, 20),
     changes_settle_without_waiting: Plan(CALM_STATES, 20),

@@ -1,35 +1,37 @@
-"""Runs groups of tests side by side, one pytest process each: the machines that check this have two cores.
+"""Runs groups of tests side by side, one pytest process each, as many at once as there are processors.
 
-``python -m tests.support.side_by_side GROUP GROUP … -- OPTIONS``: a group is paths with commas between them.  The first
-one's output is shown as it comes, the others' when they are done.  Ends with the worst of their codes; a group in which
-the options select nothing is none, unless all are.
+``python -m tests.support.side_by_side GROUP GROUP … -- OPTIONS``: a group is paths with commas between them.  The
+longest come first, so that no processor is idle for long at the end.  The first one's output is shown as it comes, the
+others' when they are done.  Ends with the worst of their codes; a group in which the options select nothing is none,
+unless all are.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 NOTHING_SELECTED = 5  # https://docs.pytest.org/en/stable/reference/exit-codes.html
 
 
-def run(groups: Sequence[Sequence[str]], options: Sequence[str]) -> int:
+def run(groups: Sequence[Sequence[str]], options: Sequence[str], at_once: int = os.cpu_count() or 1) -> int:
     """The exit code of all together."""
-    with tempfile.TemporaryDirectory(prefix="rookery-tests-") as folder:
+    codes = list[int]()
+    pool = ThreadPoolExecutor(at_once)
+    try:
         first, *others = groups
-        beside = [(_start(group, options, Path(folder, f"{number}.log"))) for number, group in enumerate(others)]
-        try:
-            codes = [subprocess.run(_command(first, options), check=False).returncode]
-            for process, log in beside:
-                codes.append(process.wait())
-                sys.stdout.write(log.read_text())
-        finally:
-            for process, _ in beside:
-                process.kill()
-                process.wait()
+        begun = [pool.submit(_run, first, options, None)]
+        begun += [pool.submit(_run, group, options, subprocess.PIPE) for group in others]
+        for one in begun:
+            code, told = one.result()
+            codes.append(code)
+            sys.stdout.write(told)
+            sys.stdout.flush()
+    finally:
+        pool.shutdown(cancel_futures=True)
     return together(codes)
 
 
@@ -38,13 +40,11 @@ def together(codes: Sequence[int]) -> int:
     return max(selected, key=abs) if selected else NOTHING_SELECTED
 
 
-def _start(group: Sequence[str], options: Sequence[str], log: Path) -> tuple[subprocess.Popen[bytes], Path]:
-    with log.open("wb") as out:
-        return subprocess.Popen(_command(group, options), stdout=out, stderr=subprocess.STDOUT), log
-
-
-def _command(group: Sequence[str], options: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "pytest", *group, *options]
+def _run(group: Sequence[str], options: Sequence[str], out: int | None) -> tuple[int, str]:
+    """Its code, and what it told, unless that was shown already."""
+    command = [sys.executable, "-m", "pytest", *group, *options]
+    done = subprocess.run(command, check=False, stdout=out, stderr=out and subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout or ""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Two pytest processes at once, and what their codes say together."""
+"""Several pytest processes at once, and what their codes say together."""
 
 from __future__ import annotations
 
@@ -33,3 +33,12 @@ def test_a_failure_in_any_group_is_a_failure_and_is_shown(tmp_path: Path, capfd:
     assert side_by_side.run([[str(good)], [str(bad)]], ["-q", "-p", "no:cacheprovider"]) == 1
     assert "test_bad" in capfd.readouterr().out
     assert side_by_side.run([[str(bad)], [str(good)]], ["-q", "-p", "no:cacheprovider", "-k", "good"]) == 0
+
+
+def test_what_finds_no_processor_free_waits_and_is_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    files = [tmp_path / f"test_{name}.py" for name in ("first", "second", "third")]
+    for file in files:
+        file.write_text("def test_it(): assert 'first' in __file__\n")
+    assert side_by_side.run([[str(file)] for file in files], ["-q", "-p", "no:cacheprovider"], at_once=1) == 1
+    told = capfd.readouterr().out
+    assert told.index("1 passed") < told.index("test_second") < told.index("test_third")
