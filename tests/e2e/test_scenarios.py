@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import pytest
 from redis.asyncio.cluster import ClusterNode, RedisCluster
@@ -21,22 +21,20 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from rookery import Client, errors
 from rookery.v1 import admin_pb2
 from rookery_server.cache import keys
+from rookery_server.cli.sources import made_up
 from rookery_server.dev.installation import Installation, Service
 from rookery_server.dev.node import ValkeyNode
 from rookery_server.dev.stack import Stack
 from rookery_server.dev.state import StackSpec
-from rookery_server.domain import ids
 from rookery_server.domain.clock import SystemClock
-from rookery_server.domain.events import Event, EventKind
-from rookery_server.domain.models import Edge, Tweet
 from rookery_server.metrics import Metrics
-from rookery_server.rpc.convert import ProtoTweetCodec
 from rookery_server.store.cassandra.settings import CassandraSettings
 from rookery_server.store.cassandra.store import CassandraStore
-from rookery_server.store.interface import TweetRow
+from tests.support.change_run import Plan, change_run
 from tests.support.engines import SpecialStacks
 from tests.support.readers import now_ms
-from tests.support.real_run import await_claim
+from tests.support.real_run import await_claim, load
+from tests.support.seeding import Seeding
 
 PULL_FROM = 6
 SETTINGS = {
@@ -54,7 +52,6 @@ SETTINGS = {
 }
 CALL_S = 10.0
 DAY_MS = 86_400_000
-TWEETS, EVENTS = 1022, 1023
 
 
 @dataclass(slots=True)
@@ -66,11 +63,10 @@ class Town:
     servers: list[Service]
     client: Client
     second: Client
-    store: CassandraStore
+    seeding: Seeding
     cache: RedisCluster
     workers: list[Service] = field(default_factory=list)
     accounts: int = 0
-    made: Counter[int] = field(default_factory=Counter)
 
     def start_worker(self) -> Service:
         self.workers.append(self.installation.start_worker(f"work-{len(self.workers) + 1}"))
@@ -95,20 +91,7 @@ class Town:
 
     async def import_posts(self, author: int, moments_ms: Sequence[int]) -> list[int]:
         """Tweets of the past under ids of their time, as an import would bring them, the oldest first."""
-        codec, made = ProtoTweetCodec(), []
-        for moment in moments_ms:
-            tweet_id = self._id_at(moment, TWEETS)
-            body = codec.encode(Tweet(tweet_id, author, "of old", moment))
-            version = ids.write_timestamp_us(tweet_id)
-            event = Event(self._id_at(now_ms(), EVENTS), EventKind.POST, author, tweet_id, version, repeat=True)
-            await self.store.post(TweetRow(tweet_id, author, body, version), event)
-            made.append(tweet_id)
-        return sorted(made)
-
-    def _id_at(self, moment_ms: int, worker: int) -> int:
-        """Under worker ids that no server takes: they begin with the lowest."""
-        self.made[worker] += 1
-        return ids.compose(moment_ms, worker, self.made[worker] % 1000)
+        return sorted([await self.seeding.post(author, moment) for moment in moments_ms])
 
     async def claimed(self, reader: int) -> None:
         """Until a page claims everything up to now."""
@@ -142,7 +125,7 @@ async def town(own_stack: Stack) -> AsyncIterator[Town]:
         Client(servers[1].target, connections=2) as second,
         RedisCluster(startup_nodes=nodes) as cache,
     ):
-        town = Town(own_stack, installation, servers, client, second, store, cache)
+        town = Town(own_stack, installation, servers, client, second, Seeding(store), cache)
         await asyncio.to_thread(town.start_worker)
         yield town
     await store.close()
@@ -344,8 +327,7 @@ async def test_scenario_12_one_slow_cache_node_delays_its_own_readers_only_and_v
     author, neighbour = await town.person(), await town.person()
     readers = await _one_reader_on_each_node(town)
     crowd = range(1 << 41, (1 << 41) + 50_000)
-    version = ids.write_timestamp_us(ids.compose(now_ms(), 1023, 0))
-    await _each(crowd, lambda follower: town.store.repair_mirror(Edge(follower, author, True, version)))
+    await town.seeding.crowd(author, crowd)
     watched = await town.person(neighbour)
     for reader in readers.values():
         await town.client.acting_as(reader).follow(author, timeout_s=CALL_S)
@@ -393,16 +375,6 @@ async def _shows(town: Town, reader: int, tweet_id: int) -> bool:
     return tweet_id in [tweet.id for tweet in page.tweets]
 
 
-async def _each(items: Sequence[int], work: Callable[[int], Awaitable[None]], at_once: int = 64) -> None:
-    rest = iter(items)
-
-    async def lane() -> None:
-        for item in rest:
-            await work(item)
-
-    await asyncio.gather(*(lane() for _ in range(at_once)))
-
-
 async def test_scenario_15_followees_who_last_posted_400_days_ago_are_seen(town: Town) -> None:
     authors = [await town.person() for _ in range(3)]
     made = []
@@ -417,8 +389,7 @@ async def test_scenario_15_followees_who_last_posted_400_days_ago_are_seen(town:
 async def test_scenario_16_a_worker_killed_at_a_page_of_a_large_fanout_leaves_no_gap_and_no_doubles(town: Town) -> None:
     author = await town.person()
     crowd = range(1 << 42, (1 << 42) + 20_000)
-    version = ids.write_timestamp_us(ids.compose(now_ms(), 1023, 0))
-    await _each(crowd, lambda follower: town.store.repair_mirror(Edge(follower, author, True, version)))
+    await town.seeding.crowd(author, crowd)
     watched = random.Random(16).sample(crowd, 300)
     for follower in watched:
         await town.cache.rpush(keys.home(follower), 1, 0)
@@ -438,8 +409,10 @@ async def test_scenario_16_a_worker_killed_at_a_page_of_a_large_fanout_leaves_no
 
 
 async def _count(town: Town, followers: Sequence[int], tweet_id: int) -> int:
-    heads = [await town.cache.lrange(keys.home(follower), 0, 0) for follower in followers]
-    return sum(head == [str(tweet_id).encode()] for head in heads)
+    looks = town.cache.pipeline()  # one after the other they would take longer than a fan-out
+    for follower in followers:
+        looks.lrange(keys.home(follower), 0, 0)
+    return sum(head == [str(tweet_id).encode()] for head in await looks.execute())
 
 
 async def _delivered(town: Town, followers: Sequence[int], tweet_id: int, at_least: int) -> bool:
@@ -490,3 +463,17 @@ async def _tier(town: Town, author: int, *, pull: bool) -> bool:
 
 async def _past(moment_ms: int) -> bool:
     return now_ms() > moment_ms
+
+
+async def test_everything_at_once_ends_as_the_calls_were_answered(town: Town, tmp_path: Path) -> None:
+    """A run of tests/support/change_run.py, small: borders between tiers are crossed all the time."""
+    source = made_up(80, 6, 5)
+    ids, _ = await load(town.client, source, tmp_path / "journal.jsonl", 24)
+    plan = Plan(posts=300, readers=30, pull_from=PULL_FROM, seed=5)
+    told = await change_run(town.client, town.second, source, ids, plan, say=lambda line: None)
+    assert told["wrong"] == []
+    assert (told["lost"], told["doubled"], told["forbidden"]) == (0, 0, 0)
+    assert told["homes_judged"] == 30
+    assert told["pages_meanwhile"] > 30
+    changes = {"deletes", "follows", "unfollows", "blocks", "unblocks", "mutes", "unmutes"}
+    assert told["calls"].keys() >= {"posts"} | changes
