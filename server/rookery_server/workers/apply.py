@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Protocol
 
 from rookery_server.cache.interface import Deliveries
@@ -15,6 +16,7 @@ from rookery_server.metrics import Metrics
 from rookery_server.store.interface import TweetRow, TweetStore, UserStore
 from rookery_server.workers.fanout import FanOut, Stop, Tiers
 from rookery_server.workers.fleet import Fleet
+from rookery_server.workers.pace import Pace
 from rookery_server.workers.relations import Graph, RelationApplier, RowNotReadable
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.turns import Turns
@@ -58,6 +60,8 @@ class Applier:
         self._fanout = FanOut(store, cache, clock, tiers, turns, settings, metrics, sleep)
         self._relations = RelationApplier(store, cache, fleet, clock)
         self._choice = choice
+        self.pace = Pace(clock, sleep)
+        """How deliveries are doing, for whatever stays out of their way."""
 
     async def apply(self, event: Event, *, in_place: bool, again: bool, stop: Stop) -> None:
         """Done when it returns.  Raises RowNotReadable, TooEarly, Stopped, StoreUnavailable: the event is then still
@@ -79,10 +83,13 @@ class Applier:
         self._metrics.outbox_events(event.kind.name.lower(), outcome).inc()
 
     async def _post(self, event: Event, in_place: bool, again: bool, stop: Stop) -> None:
-        if not (await self._tweet(event)).body:
+        fresh = not (in_place or event.repeat)
+        with self.pace.beginning(event.id) if fresh else nullcontext():
+            row = await self._tweet(event)
+        if not row.body:
             return
         links = self._fleet.links()
-        tier, behind = await self._fanout.run(event, links, in_place or event.repeat, stop)
+        tier, behind = await self._fanout.run(event, links, not fresh, stop)
         self._fleet.suspect(behind, links)
         if not again:
             self._metrics.fanout_completion(tier.value).observe(max(0.0, self._age_ms(event) / 1000))

@@ -14,6 +14,7 @@ from rookery_server.domain.events import WINDOW_MS, Event, EventKind
 from rookery_server.metrics import Metrics
 from rookery_server.services.counting import recount
 from rookery_server.store.interface import CountKind, CountStore, OutboxStore
+from rookery_server.workers.pace import Pace
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.tiering import Tiering
 
@@ -24,8 +25,11 @@ SAVED_BEHIND_MS = 60_000
 a minute."""
 FIRST_LOOK_MS = 3_600_000
 """How much of the log is counted where nobody counted before: servers may have been started before their workers."""
-WINDOWS_AT_ONCE = 30
-"""Of a predecessor's log read in one step."""
+LATE_AT_ONCE = 5_000
+"""Parts a predecessor left that may wait here: beyond that its log is not read on, so memory is bounded."""
+REST, LATE_REST = 1.0, 4.0
+"""How long a counter rests beside deliveries after each count, in lengths of that count: what was changed just now is
+to be exact within a minute, what a predecessor left is not."""
 JUDGED = CountKind.FOLLOWERS, CountKind.TWEETS
 """After these an author's tier is judged: other thresholds, and what a person had counted, take effect with a post."""
 
@@ -58,6 +62,10 @@ def _pair(follower: int, followee: int) -> list[tuple[int, CountKind, int]]:
 @dataclass(slots=True)
 class _Dirty:
     since: float
+    late: bool
+    """A predecessor left it, and nothing touched it since."""
+    order: int = 0
+    """Of its entry among those due; others are void."""
     waiting: list[Callable[[], None]] = field(default_factory=list)
     """Told when the part was counted."""
 
@@ -66,44 +74,90 @@ class Recounts:
     """Of a whole process: what many events touched is counted once, not before its pause is over."""
 
     def __init__(
-        self, store: CountStore, clock: Clock, tiering: Tiering, settings: WorkerSettings, metrics: Metrics
+        self,
+        store: CountStore,
+        clock: Clock,
+        tiering: Tiering,
+        settings: WorkerSettings,
+        metrics: Metrics,
+        pace: Pace,
     ) -> None:
         self._store, self._clock, self._tiering, self._metrics = store, clock, tiering, metrics
+        self._pace = pace
         self._first_s, self._most_s = settings.count_after_s, settings.count_within_s
         self._dirty: dict[Part, _Dirty] = {}
         self._due: list[tuple[float, int, Part]] = []
-        """A heap, one entry for each dirty part."""
+        """A heap, one good entry for each dirty part that is not late."""
+        self._late_due: list[tuple[float, int, Part]] = []
+        """The same for those that are."""
+        self._late, self._late_counting = 0, 0
         self._order = 0
         self._resting: dict[Part, float] = {}
         """Counted lately: not again before that time."""
         self._counting: set[Part] = set()
 
-    def mark(self, part: Part, counted: Callable[[], None]) -> None:
-        """Has the part counted after this, and `counted` called then."""
+    @property
+    def takes_late(self) -> bool:
+        """Whether more of what a predecessor left may be marked now."""
+        return self._late < LATE_AT_ONCE
+
+    def mark(self, part: Part, counted: Callable[[], None], *, late: bool = False) -> None:
+        """Has the part counted after this, and `counted` called then.  `late`: a predecessor left it."""
         now = self._clock.monotonic()
         dirty = self._dirty.get(part)
         if dirty is None:
-            dirty = self._dirty[part] = _Dirty(now)
+            dirty = self._dirty[part] = _Dirty(now, late)
+            self._late += late
             self._file(part, max(now + self._first_s, self._resting.get(part, now)))
+        elif not late:
+            self._hasten(part, dirty)
         dirty.waiting.append(counted)
+
+    def _hasten(self, part: Part, dirty: _Dirty) -> None:
+        """Late or not, from now on it is as if it had been touched now."""
+        if dirty.late:
+            now = self._clock.monotonic()
+            self._late -= 1
+            dirty.since, dirty.late = now, False
+            self._file(part, max(now + self._first_s, self._resting.get(part, now)))
 
     def _file(self, part: Part, due: float) -> None:
         self._order += 1
-        heapq.heappush(self._due, (due, self._order, part))
+        dirty = self._dirty[part]
+        dirty.order = self._order
+        heapq.heappush(self._late_due if dirty.late else self._due, (due, self._order, part))
 
     async def step(self) -> None:
-        """Counts what is due, one after another; several may do so at once.  What fails is due again later."""
+        """Counts what is due, one after another; several may do so at once.  What fails is due again later.  Beside
+        deliveries it rests after each, and of what is late only one is counted at a time (N10)."""
         while (part := self._next()) is not None:
+            dirty, started = self._dirty.pop(part), self._clock.monotonic()
+            late = dirty.late
             self._counting.add(part)
+            self._late -= late
+            self._late_counting += late
             try:
-                await self._count(part, self._dirty.pop(part))
+                await self._count(part, dirty)
+                self._counting.discard(part)
+                await self._pace.give_way(self._clock.monotonic() - started, LATE_REST if late else REST)
             finally:
                 self._counting.discard(part)
+                self._late_counting -= late
 
     def _next(self) -> Part | None:
+        """Late ones only where nothing else is due."""
+        part = self._first_of(self._due)
+        if part is None and not (self._late_counting and self._pace.beside()):
+            part = self._first_of(self._late_due)
+        return part
+
+    def _first_of(self, heap: list[tuple[float, int, Part]]) -> Part | None:
         now = self._clock.monotonic()
-        while self._due and self._due[0][0] <= now:
-            part = heapq.heappop(self._due)[2]
+        while heap and heap[0][0] <= now:
+            _, order, part = heapq.heappop(heap)
+            dirty = self._dirty.get(part)
+            if dirty is None or dirty.order != order:
+                continue  # counted, or filed anew, since
             if part not in self._counting:
                 return part
             self._file(part, now + self._first_s)  # once more after the count under way, which may have begun before
@@ -136,10 +190,14 @@ class Recounts:
         self._metrics.recounts(part.kind.value, "failed").inc()
         newer = self._dirty.get(part)
         if newer is None:
+            self._dirty[part] = dirty
+            self._late += dirty.late
             self._file(part, self._clock.monotonic() + self._first_s)
         else:
-            dirty.waiting += newer.waiting
-        self._dirty[part] = dirty
+            newer.waiting += dirty.waiting
+            newer.since = min(newer.since, dirty.since)
+            if not dirty.late:
+                self._hasten(part, newer)
 
     def report(self) -> None:
         """Sets the gauges, and forgets whose rest is over."""
@@ -173,30 +231,32 @@ class ShardCounts:
         self._uncounted: dict[int, int] = {}
         """Event id → its parts not counted yet."""
 
-    def applied(self, event: Event) -> None:
-        """To be called after it was applied, so that its rows are visible to whoever counts."""
+    def applied(self, event: Event, *, late: bool = False) -> None:
+        """To be called after it was applied, so that its rows are visible to whoever counts.  `late`: by a
+        predecessor."""
         parts = parts_of(event, self._counts)
         if parts:
             self._uncounted[event.id] = self._uncounted.get(event.id, 0) + len(parts)
         for part in parts:
-            self._recounts.mark(part, lambda: self._counted(event.id))
+            self._recounts.mark(part, lambda: self._counted(event.id), late=late)
 
     def _counted(self, event_id: int) -> None:
         self._uncounted[event_id] -= 1
         if not self._uncounted[event_id]:
             del self._uncounted[event_id]
 
+    @property
+    def behind(self) -> bool:
+        """Whether a predecessor's log is still to be read."""
+        return self._behind_ms < self._own_from_ms
+
     async def catch_up(self) -> None:
-        """Has counted what a predecessor applied and did not count, some windows in each call.  Raises
-        StoreUnavailable."""
-        for _ in range(WINDOWS_AT_ONCE):
-            if self._behind_ms >= self._own_from_ms:
-                return
-            end_ms = min((self._behind_ms // WINDOW_MS + 1) * WINDOW_MS, self._own_from_ms)
-            for row in await self._store.read(self._shard, self._behind_ms, end_ms):
-                if row.event is not None:
-                    self.applied(row.event)
-            self._behind_ms = end_ms
+        """Has counted what a predecessor applied and did not count, a window in each call.  Raises StoreUnavailable."""
+        end_ms = min((self._behind_ms // WINDOW_MS + 1) * WINDOW_MS, self._own_from_ms)
+        for row in await self._store.read(self._shard, self._behind_ms, end_ms):
+            if row.event is not None:
+                self.applied(row.event, late=True)
+        self._behind_ms = end_ms
 
     async def save(self, checkpoint_ms: int) -> bool:
         """Before the shard's own position is saved as `checkpoint_ms`, and the prints with it.  False: a higher fence
@@ -211,5 +271,5 @@ class ShardCounts:
         return done
 
     def _position_ms(self, checkpoint_ms: int) -> int:
-        position = checkpoint_ms if self._behind_ms >= self._own_from_ms else min(checkpoint_ms, self._behind_ms)
+        position = min(checkpoint_ms, self._behind_ms) if self.behind else checkpoint_ms
         return min(position, ids.time_ms(min(self._uncounted))) if self._uncounted else position

@@ -34,7 +34,7 @@ from rookery_server.store.interface import (
 )
 from rookery_server.workers import watermark
 from rookery_server.workers.apply import Applier
-from rookery_server.workers.counts import Recounts, ShardCounts
+from rookery_server.workers.counts import LATE_REST, Recounts, ShardCounts
 from rookery_server.workers.fleet import Fleet
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.shard import ShardAtWork, Sleep
@@ -82,7 +82,7 @@ class Worker:
         self._tiers = TierDirectory(store, clock, settings.crossing)
         self._applier = Applier(store, cache, self._fleet, self._tiers, clock, settings, metrics, choice, sleep)
         tiering = Tiering(store, self._tiers, clock, settings, metrics)
-        self._recounts = Recounts(store, clock, tiering, settings, metrics)
+        self._recounts = Recounts(store, clock, tiering, settings, metrics, self._applier.pace)
         self._leases = ShardLeases(
             store, clock, owner, store.shards, settings.lease_free_after_s, self, choice,
             lambda kind, change: metrics.lease_transitions(kind, change).inc(),
@@ -120,6 +120,7 @@ class Worker:
             (self.look_after, settings.save_every_s),
             (self.read_tiers, settings.crossing.directory_s),
             *((self.count, COUNT_STEP_S) for _ in range(settings.recounts_at_once)),
+            (self.catch_up, COUNT_STEP_S),
             (self.listen, 0.0),
         )
         self._loops = [asyncio.create_task(self._every(step, period)) for step, period in loops]
@@ -309,6 +310,19 @@ class Worker:
         """Counts what is due.  Not with a clock that is wrong: counts are dated."""
         if self._gate.open:
             await self._recounts.step()
+
+    async def catch_up(self) -> None:
+        """Reads what predecessors left uncounted, a window of one shard after another, until none is left or enough
+        waits to be counted; a store that does not answer is asked again later."""
+        for shard in self._working():
+            while self._shards.get(shard.shard) is shard and shard.counts.behind and self._recounts.takes_late:
+                started = self._clock.monotonic()
+                try:
+                    await shard.counts.catch_up()
+                except StoreUnavailable as error:
+                    log.info("shard %d: what was not counted is not read: %s", shard.shard, error)
+                    return
+                await self._applier.pace.give_way(self._clock.monotonic() - started, LATE_REST)
 
     # --- the bell -----------------------------------------------------------------------------------------------
 

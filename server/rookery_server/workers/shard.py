@@ -53,7 +53,7 @@ class ShardAtWork:
         metrics: Metrics,
         sleep: Sleep,
     ) -> None:
-        self.shard, self._store, self._applier, self._counts, self._clock = shard, store, applier, counts, clock
+        self.shard, self._store, self._applier, self.counts, self._clock = shard, store, applier, counts, clock
         self._settings, self._metrics, self._sleep = settings, metrics, sleep
         self._log = ShardLog(store, clock, settings, shard, fence, progress)
         self.marks = ShardMarks(shard, fleet, clock, settings.give_up_on_node_s, metrics)
@@ -127,7 +127,7 @@ class ShardAtWork:
             if event.kind is EventKind.ACCOUNT:
                 self._stubbed.append((self._clock.monotonic(), event.id))
             if opened:
-                self._counts.applied(event)
+                self.counts.applied(event)
                 self._log.finish(event.id, self.marks.highest())
             done()
 
@@ -243,8 +243,7 @@ class ShardAtWork:
         """False: a higher fence has written.  First what is still to be counted: what a print knows no audit finds."""
         self._log.move_checkpoint(self.marks.written())
         try:
-            await self._counts.catch_up()
-            return await self._counts.save(self._log.checkpoint_ms) and await self._log.save()
+            return await self.counts.save(self._log.checkpoint_ms) and await self._log.save()
         except StoreUnavailable:
             return True
 

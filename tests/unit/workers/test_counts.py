@@ -19,6 +19,7 @@ from rookery_server.services.counting import CLAIM, recount
 from rookery_server.services.tiers import TierDirectory
 from rookery_server.store.interface import Count, CountKind
 from rookery_server.workers.counts import Recounts, ShardCounts
+from rookery_server.workers.pace import Pace
 from rookery_server.workers.runner import Worker
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.tiering import Tiering
@@ -399,7 +400,7 @@ async def test_count_N7_a_calm_shard_saves_its_position_once_a_minute(world: Wor
 async def test_count_N7_a_higher_fence_is_obeyed(world: World) -> None:
     truth, settings, metrics = world.truth, WorkerSettings(), Metrics()
     tiering = Tiering(truth, TierDirectory(truth, world.time, CROSSING), world.time, settings, metrics)
-    recounts = Recounts(truth, world.time, tiering, settings, metrics)
+    recounts = Recounts(truth, world.time, tiering, settings, metrics, Pace(world.time))
     now_ms = world.time.now_ms()
     old, new = (ShardCounts(truth, truth, recounts, settings, 0, fence, 0, now_ms) for fence in (4, 5))
     assert await new.save(now_ms)

@@ -1,0 +1,58 @@
+"""How deliveries are doing, for what must stay out of their way.  Rule N10 of docs/protocols/count.md."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from rookery_server.domain.clock import Clock
+
+BESIDE_S = 1.0
+"""A delivery that began within this has company: a second without one is a calm second."""
+BEHIND_S = 0.25
+"""A delivery whose first look at the store takes longer than this is behind: calm, it is done in some milliseconds."""
+REST_MOST_S = 5.0
+"""However long a step took: a store that answered late is no reason to stand still for minutes."""
+PAUSE_MOST_S = 2.0
+"""What waits for deliveries that are behind goes on after this all the same: behind may be for hours, a node away."""
+LOOK_S = 0.05
+"""How often it looks again meanwhile."""
+
+
+class Pace:
+    """Of one worker.  Deliveries say when they begin and how they come on; others ask how long to rest."""
+
+    def __init__(self, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._clock, self._sleep = clock, sleep
+        self._begun = float("-inf")
+        self._beginning: dict[int, float] = {}
+        """Fresh deliveries that look for their row, and since when: the first is the oldest."""
+
+    @contextmanager
+    def beginning(self, event_id: int) -> Iterator[None]:
+        """Around the first step of a fresh delivery, the look at its row: it waits for store and processor, as all
+        its further steps will, and for nothing else."""
+        self._begun = self._beginning[event_id] = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._beginning.pop(event_id, None)
+
+    def beside(self) -> bool:
+        """Whether deliveries begin these days."""
+        return bool(self._beginning) or self._clock.monotonic() - self._begun < BESIDE_S
+
+    def behind(self) -> bool:
+        """Whether a delivery waits for longer than it should."""
+        oldest = next(iter(self._beginning.values()), None)
+        return oldest is not None and self._clock.monotonic() - oldest > BEHIND_S
+
+    async def give_way(self, took_s: float, rest: float) -> None:
+        """For whatever can wait, between two steps of which the last took so long: beside deliveries it rests for
+        `rest` times that, at most some seconds, and while they are behind somewhat longer."""
+        if self.beside() and took_s > 0:
+            await self._sleep(min(took_s * rest, REST_MOST_S))
+        until = self._clock.monotonic() + PAUSE_MOST_S
+        while self.behind() and self._clock.monotonic() < until:
+            await self._sleep(LOOK_S)
