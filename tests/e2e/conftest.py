@@ -1,5 +1,5 @@
 """Whole installations of real processes.  `running` is one for the run: one server, one worker, on the shared engines.
-`ground` is a module's own, over caches of its own, for what is killed."""
+`ground` and `town` are a module's own, over caches of their own, for what kills and stops."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from rookery_server.store.cassandra.settings import CassandraSettings
 from rookery_server.store.cassandra.store import CassandraStore
 from tests.support.engines import OwnCaches
 from tests.support.ground import forks, ground, witness
+from tests.support.town import town
 
-__all__ = ["forks", "ground", "witness"]
+__all__ = ["forks", "ground", "town", "witness"]
 
 FEW_SHARDS = {"ROOKERY_OUTBOX__SHARDS": "4"}
 """Each costs the one Cassandra node of all these tests a poll a second."""
