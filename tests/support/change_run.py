@@ -5,7 +5,8 @@ where a journal says it was loaded), lets everything happen while readers scroll
 then scrolls the homes of sampled readers to the end: each must be exactly what follows from the calls that were
 answered.  Prints one JSON document; ends with 1 if anything was lost, doubled or forbidden.
 
-What is expected is worked out here from the clients' side alone and shares no code with the server.
+What is expected is worked out here from the clients' side alone and shares no code with the server.  The end-to-end
+tests run a small one.
 """
 
 from __future__ import annotations
