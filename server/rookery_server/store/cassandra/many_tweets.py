@@ -1,4 +1,4 @@
-"""The newest ids of many authors with few requests (docs/decisions/027-many-authors-in-one-request.md).
+"""The newest ids of many authors with few requests (docs/decisions/028-many-authors-in-one-request.md).
 
 A request names up to 64 partitions with `IN`.  The coordinator reads each from its own replicas, at their quorum and
 repaired like any other, all of them at the same time, and answers when it has the last; nothing is promised between
