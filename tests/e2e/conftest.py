@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,16 @@ __all__ = ["forks", "ground", "town", "witness"]
 
 FEW_SHARDS = {"ROOKERY_OUTBOX__SHARDS": "4"}
 """Each costs the one Cassandra node of all these tests a poll a second."""
+
+
+SETUP_TOO_S = 400
+"""Of a test with what is set up for it: on a machine with other work an installation takes a minute and a half."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SETUP_TOO_S))
 
 
 @dataclass(frozen=True, slots=True)
