@@ -149,7 +149,7 @@ class Work(_Section):
     poll_s: Seconds = 1.0
     """The bell brings latency; polling is the safety net."""
     follower_page: Annotated[int, Field(ge=1, le=50_000)] = limits.FOLLOWER_PAGE
-    """Followers read at a time: what one read of narrow rows returns in a few milliseconds."""
+    """Followers read at a time: more keep the store longer from others, fewer cost more requests."""
     pages_at_once: Annotated[int, Field(ge=1, le=64)] = 8
     """Enough to keep every node's window full, few enough for turns to be short."""
     open_events: Annotated[int, Field(ge=1)] = 5_000

@@ -280,7 +280,7 @@ DELIVERY_PLANS: dict[Bug, Plan] = {
     events_before_their_rows: Plan(TORN_BATCHES, 20),
     repeats_keep_the_event_id: Plan(LOST_BATCHES, 20),
     audits_see_nothing: Plan(LATE_BATCHES, 20, first=5),
-    fills_overwrite: Plan(SLOW_FILLS, 20, first=1),
+    fills_overwrite: Plan(SLOW_FILLS, 40, first=22),
     claims_ignore_links: Plan(FAILOVERS, 20, first=2),
     marks_survive_what_they_cover: Plan(FAILOVERS, 10, first=3),
     recovery_applies_nothing: Plan(FAILOVERS, 10),

@@ -28,7 +28,7 @@ class WorkerSettings:
     deliveries_a_turn: int = limits.DELIVERIES_A_TURN
     pages_at_once: int = 8
     """Follower pages pushed at a time: enough to keep every node's window full, few enough for turns to be short."""
-    further_rest: float = 1.0
+    further_rest: float = 2.0
     """How long a fan-out rests before a further turn, in lengths of its turn before, while others begin."""
     further_pages_at_once: int = 2
     """Of those, for what is not an event's first: one alone waits for answers, more take the processor from others."""
