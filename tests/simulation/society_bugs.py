@@ -217,7 +217,7 @@ REQUESTS = Climate({}, (), {"protect": 15, "follow": 30, "block": 20, "unblock":
 STATES = {"suspend": 15, "unsuspend": 15, "leave": 8, "come_back": 8, "protect": 5, "look": 40, "open_tweet": 20}
 CALM_STATES = Climate({}, (), STATES)
 DELETES = Climate({}, (), {"delete": 30, "look": 40})
-CROSSINGS = Climate({}, ("_cross", "_cross", "_cross"), active_s=70.0, sizes=("tiers",))
+CROSSINGS = Climate({}, ("_cross",) * 5, {"post": 80, "follow": 0, "unfollow": 0}, active_s=70.0, sizes=("tiers",))
 LONG_CROSSINGS = Climate({}, ("_cross",), {"follow": 0, "unfollow": 0}, active_s=90.0, sizes=("tiers",))
 STREAMS = Climate({"own_fails": 0.5}, (), {"post": 60}, listeners=3)
 LATE_STREAMS = Climate({"own_fails": 0.8, "slow_pages": 0.4}, ("_stop_node",), {"post": 60}, listeners=3)
@@ -232,7 +232,7 @@ PLANS: dict[Bug, Plan] = {
     changes_settle_without_waiting: Plan(CALM_STATES, 20),
     own_copies_live_long: Plan(CALM_STATES, 20),
     deletes_pass_by_own_copies: Plan(DELETES, 20),
-    readers_merge_from_the_switch_on: Plan(CROSSINGS, 20),
+    readers_merge_from_the_switch_on: Plan(CROSSINGS, 20, first=14),
     lists_are_not_rebuilt: Plan(LONG_CROSSINGS, 20),
     tokens_forget_what_was_sent: Plan(STREAMS, 20),
     streams_go_only_upwards: Plan(LATE_STREAMS, 20),
