@@ -30,7 +30,7 @@ SOCIETY := tests/simulation/test_society_bugs.py
 SIMULATED := $(SOCIETY) $(filter-out $(SOCIETY),$(wildcard tests/simulation/test_*.py))
 CONTRACTS := $(filter-out %/__pycache__/,$(wildcard tests/conformance/*/))
 
-# Histories of the simulation, each from its own seed: about two minutes of two cores; `make simulate SEEDS=10000`, forty
+# Histories of the simulation, each from its own seed: about two minutes of two cores; `make simulate SEEDS=10000`, fifty
 # minutes, before a release.
 SEEDS ?= 500
 # Tests with engines wait more than they work: groups of them run at once.  What is new falls to the first group.
