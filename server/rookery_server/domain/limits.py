@@ -99,6 +99,9 @@ is a day after it closed."""
 BLOCKERS_CARRIED = 1_000
 """Who blocks a viewer is part of the viewer's relations up to so many (8 KB read with every page); whoever is blocked
 by more has the store asked for the accounts of each page."""
+ROWS_A_PAGE = 5_000
+"""Narrow rows of one read where no turns are taken: whom an ordinary account follows (FOLLOWING_BASE) is one trip of a
+cold home, and not ten after one another."""
 FOLLOWER_PAGE = 500
 """Rows of one fan-out page: 8 µs each in the store, so whoever comes waits for 4 ms of it and not for 40."""
 DELIVERIES_A_TURN = 500

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.fanout import AuthorTier, Thresholds, Tier, tier_for
-from rookery_server.domain.limits import FOLLOWER_PAGE
+from rookery_server.domain.limits import ROWS_A_PAGE
 from rookery_server.services.batches import checked_batch, checked_id
 from rookery_server.services.counting import CLAIM, recount
 from rookery_server.services.user_counts import Counts, totals
@@ -76,8 +76,8 @@ class Audience:
         """Parts go by a hash of the follower and are far fewer: whoever has many has some of each part among them."""
         seen: tuple[int, ...] = ()
         after: int | None = 0
-        while after is not None and len(seen) < FOLLOWER_PAGE:
-            page = await self._store.followers(user_id, after, FOLLOWER_PAGE)
+        while after is not None and len(seen) < ROWS_A_PAGE:
+            page = await self._store.followers(user_id, after, ROWS_A_PAGE)
             seen, after = seen + page.follower_ids, page.next_after
         return seen
 
@@ -85,7 +85,7 @@ class Audience:
         parts: set[tuple[CountKind, int]] = set()
         before: int | None = None
         while True:
-            page = await self._store.user_tweet_ids(user_id, before, FOLLOWER_PAGE)
+            page = await self._store.user_tweet_ids(user_id, before, ROWS_A_PAGE)
             parts |= self._of(CountKind.TWEETS, page.ids)
             if page.end or not page.ids:
                 return parts or self._of(CountKind.TWEETS, [user_id])

@@ -16,10 +16,10 @@ from rookery_server.domain.errors import FollowLimitReached, NotFound
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.limits import (
     EDGE_CERTAIN_AFTER_S,
-    FOLLOWER_PAGE,
     FOLLOWING_BASE,
     FOLLOWING_MAX,
     FOLLOWING_PER_FOLLOWER,
+    ROWS_A_PAGE,
 )
 from rookery_server.domain.models import Block, Edge, Mute, standing_block
 from rookery_server.domain.tokens import ConsistencyToken
@@ -158,7 +158,7 @@ async def check_may_follow(store: GraphStore, follower_id: int, following: int) 
 async def _has_followers(store: GraphStore, user_id: int, at_least: float) -> bool:
     seen, after = 0, None
     while seen < at_least:
-        page = await store.followers(user_id, after, FOLLOWER_PAGE)
+        page = await store.followers(user_id, after, ROWS_A_PAGE)
         seen += len(page.follower_ids)
         after = page.next_after
         if after is None:

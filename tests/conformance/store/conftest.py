@@ -46,7 +46,7 @@ def short_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the real adapter reads at once, cut to a few rows: so that a handful of rows takes several reads."""
     monkeypatch.setattr(outbox, "_PAGE", 3)
     monkeypatch.setattr(counts, "_BODIES_PAGE", 3)
-    monkeypatch.setattr(limits, "FOLLOWER_PAGE", 3)
+    monkeypatch.setattr(limits, "ROWS_A_PAGE", 3)
 
 
 @pytest.fixture

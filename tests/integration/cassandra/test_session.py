@@ -101,7 +101,7 @@ async def test_nobody_there_is_unavailable_and_nothing_happened(cassandra_settin
 async def test_a_page_of_followers_and_followees_goes_by_key(
     cassandra_store: CassandraStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rookery_server.domain.limits.FOLLOWER_PAGE", 7)
+    monkeypatch.setattr("rookery_server.domain.limits.ROWS_A_PAGE", 7)
     now = SystemClock().now_ms()
     writes = []
     for other in range(1, 31):

@@ -64,9 +64,9 @@ class CountTables:
     async def _edges_on(self, page: Statement, partition: Values) -> int:
         total, above = 0, -1
         while True:
-            rows: list[Row] = await self._session.execute(page, (*partition, above, limits.FOLLOWER_PAGE))
+            rows: list[Row] = await self._session.execute(page, (*partition, above, limits.ROWS_A_PAGE))
             total += sum(1 for row in rows if row[1] == ON)
-            if len(rows) < limits.FOLLOWER_PAGE:
+            if len(rows) < limits.ROWS_A_PAGE:
                 return total
             above = rows[-1][0]
 

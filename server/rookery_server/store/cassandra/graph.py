@@ -67,9 +67,9 @@ class GraphTables(OutboxTables):
         edges: list[Edge] = []
         after = -1
         while True:
-            rows = await self._session.execute(FOLLOWING_PAGE, (follower_id, after, limits.FOLLOWER_PAGE))
+            rows = await self._session.execute(FOLLOWING_PAGE, (follower_id, after, limits.ROWS_A_PAGE))
             edges.extend(Edge(follower_id, followee, state == ON, version) for followee, state, version in rows)
-            if len(rows) < limits.FOLLOWER_PAGE:
+            if len(rows) < limits.ROWS_A_PAGE:
                 return tuple(edges)
             after = rows[-1][0]
 

@@ -124,9 +124,9 @@ class RelationTables(OutboxTables):
         """All rows of a partition, by the id that comes first in each."""
         found: list[Row] = []
         while True:
-            rows = await self._session.execute(page, (whose, found[-1][0] if found else -1, limits.FOLLOWER_PAGE))
+            rows = await self._session.execute(page, (whose, found[-1][0] if found else -1, limits.ROWS_A_PAGE))
             found += rows
-            if len(rows) < limits.FOLLOWER_PAGE:
+            if len(rows) < limits.ROWS_A_PAGE:
                 return found
 
 
