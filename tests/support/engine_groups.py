@@ -1,8 +1,8 @@
-"""Runs groups of tests with real engines at once, one pytest process each: they wait more than they work.
+"""Runs groups of tests with real engines side by side, one pytest process each, somewhat more of them than there are
+processors: they wait more than they work.
 
 ``python -m tests.support.engine_groups [--cassandra] GROUP GROUP … [--then GROUP …] -- OPTIONS``: a group is paths with
-commas between them.  The first one's output is shown as it comes, the others' when they are done.  Ends with the worst
-of their codes; a group in which the options select nothing is none, unless all are.
+commas between them.  Output and exit code are those of `side_by_side`.
 
 `--cassandra`: one node for all of them, unless ROOKERY_TEST_CASSANDRA names one that runs already; they use keyspaces
 of their own.  Caches know nothing of keyspaces, so each group starts its own (and the first uses the one that
@@ -13,7 +13,6 @@ start Cassandra nodes themselves.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,10 +22,12 @@ from pathlib import Path
 
 from rookery_server.dev.stack import Stack
 from rookery_server.dev.state import StackSpec
+from tests.support import side_by_side
 from tests.support.engines import CASSANDRA, NOWHERE, PLACE, VALKEY
-from tests.support.side_by_side import together
+from tests.support.side_by_side import PROCESSORS, Groups, together
 
-Groups = Sequence[Sequence[str]]
+AT_ONCE = PROCESSORS + 1
+"""Five installations on two processors kept each other waiting for longer than their calls may last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +84,7 @@ def one_node(environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
 
 def run(groups: Groups, options: Sequence[str], told: Mapping[str, str] | None = None) -> int:
     """The exit code of these groups; `told`: what all of them are told by their environment."""
-    with tempfile.TemporaryDirectory(prefix="rookery-tests-") as folder:
-        places = [environ_of(number, len(groups), told or {}) for number in range(len(groups))]
-        beside = [
-            _start(group, options, environ, Path(folder, f"{number}.log"))
-            for number, (group, environ) in enumerate(zip(groups, places, strict=True))
-            if number
-        ]
-        try:
-            codes = [subprocess.run(_command(groups[0], options), env=places[0], check=False).returncode]
-            for process, log in beside:
-                codes.append(process.wait())
-                sys.stdout.write(log.read_text())
-        finally:
-            for process, _ in beside:
-                process.kill()
-                process.wait()
-    return together(codes)
+    return side_by_side.run(groups, options, AT_ONCE, lambda number: environ_of(number, len(groups), told or {}))
 
 
 def environ_of(number: int, groups: int, told: Mapping[str, str]) -> dict[str, str]:
@@ -108,17 +93,6 @@ def environ_of(number: int, groups: int, told: Mapping[str, str]) -> dict[str, s
     if number:
         environ.pop(VALKEY, None)
     return environ
-
-
-def _start(
-    group: Sequence[str], options: Sequence[str], environ: Mapping[str, str], log: Path
-) -> tuple[subprocess.Popen[bytes], Path]:
-    with log.open("wb") as out:
-        return subprocess.Popen(_command(group, options), env=environ, stdout=out, stderr=subprocess.STDOUT), log
-
-
-def _command(group: Sequence[str], options: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "pytest", *group, *options]
 
 
 if __name__ == "__main__":

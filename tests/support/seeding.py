@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from contextlib import suppress
 
 from rookery_server.domain import ids
 from rookery_server.domain.clock import SystemClock
+from rookery_server.domain.errors import StoreUnavailable
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.models import Edge, Tweet
 from rookery_server.rpc.convert import ProtoTweetCodec
@@ -16,6 +18,7 @@ from rookery_server.store.interface import Store, TweetRow
 TWEETS, EVENTS = 1022, 1023
 """Worker ids that no server takes: they begin with the lowest."""
 AT_ONCE = 48
+MIRROR_TRIES = 5
 
 
 class Seeding:
@@ -43,9 +46,14 @@ class Seeding:
     async def crowd(self, author: int, followers: Collection[int]) -> None:
         """Rows for a fan-out to read; the followers need not exist."""
         version = ids.write_timestamp_us(self._event_id())
-        await each(
-            followers, AT_ONCE, lambda follower: self._store.repair_mirror(Edge(follower, author, True, version))
-        )
+        await each(followers, AT_ONCE, lambda follower: self._mirror(Edge(follower, author, True, version)))
+
+    async def _mirror(self, edge: Edge) -> None:
+        """The same row as often as it takes: so many at once are more than a busy node answers in time."""
+        for _ in range(MIRROR_TRIES - 1):
+            with suppress(StoreUnavailable):
+                return await self._store.repair_mirror(edge)
+        await self._store.repair_mirror(edge)
 
     def _event_id(self) -> int:
         return self._id_at(self._clock.now_ms(), EVENTS)

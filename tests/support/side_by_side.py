@@ -11,20 +11,29 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+Groups = Sequence[Sequence[str]]
+
+PROCESSORS = os.cpu_count() or 1
 NOTHING_SELECTED = 5  # https://docs.pytest.org/en/stable/reference/exit-codes.html
 
 
-def run(groups: Sequence[Sequence[str]], options: Sequence[str], at_once: int = os.cpu_count() or 1) -> int:
-    """The exit code of all together."""
+def run(
+    groups: Groups,
+    options: Sequence[str],
+    at_once: int = PROCESSORS,
+    environ_of: Callable[[int], Mapping[str, str] | None] = lambda number: None,
+) -> int:
+    """The exit code of all together.  `environ_of`: the environment of a group by its number, if not this one's."""
     codes = list[int]()
     pool = ThreadPoolExecutor(at_once)
     try:
-        first, *others = groups
-        begun = [pool.submit(_run, first, options, None)]
-        begun += [pool.submit(_run, group, options, subprocess.PIPE) for group in others]
+        begun = [
+            pool.submit(_run, group, options, subprocess.PIPE if number else None, environ_of(number))
+            for number, group in enumerate(groups)
+        ]
         for one in begun:
             code, told = one.result()
             codes.append(code)
@@ -36,14 +45,17 @@ def run(groups: Sequence[Sequence[str]], options: Sequence[str], at_once: int = 
 
 
 def together(codes: Sequence[int]) -> int:
+    """The worst of them; a group in which nothing was selected does not count, unless that is all of them."""
     selected = [code for code in codes if code != NOTHING_SELECTED]
     return max(selected, key=abs) if selected else NOTHING_SELECTED
 
 
-def _run(group: Sequence[str], options: Sequence[str], out: int | None) -> tuple[int, str]:
+def _run(
+    group: Sequence[str], options: Sequence[str], out: int | None, environ: Mapping[str, str] | None
+) -> tuple[int, str]:
     """Its code, and what it told, unless that was shown already."""
     command = [sys.executable, "-m", "pytest", *group, *options]
-    done = subprocess.run(command, check=False, stdout=out, stderr=out and subprocess.STDOUT, text=True)
+    done = subprocess.run(command, check=False, stdout=out, stderr=out and subprocess.STDOUT, text=True, env=environ)
     return done.returncode, done.stdout or ""
 
 

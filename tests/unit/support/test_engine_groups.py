@@ -16,14 +16,6 @@ from tests.support.engines import CASSANDRA, PLACE, VALKEY, share_of_ports
 QUIET = ["-q", "-p", "no:cacheprovider"]
 
 
-def test_a_failure_in_any_group_is_a_failure_and_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    good, bad = tmp_path / "test_good.py", tmp_path / "test_bad.py"
-    good.write_text("def test_good(): pass\n")
-    bad.write_text("def test_bad(): assert 1 == 2\n")
-    assert engine_groups.run([[str(good)], [str(bad)]], QUIET) == 1
-    assert "test_bad" in capfd.readouterr().out
-
-
 def test_groups_options_and_engines_are_read_from_the_command_line() -> None:
     assert parse(["a,b", "c"]) == Plan([["a", "b"], ["c"]], [], [], False)
     assert parse(["--cassandra", "a", "b", "--then", "c,d", "--", "-k", "x"]) == Plan(
