@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import Protocol
 
@@ -50,18 +48,16 @@ class Applier:
         fleet: Fleet,
         tiers: Tiers,
         clock: Clock,
+        pace: Pace,
         settings: WorkerSettings,
         metrics: Metrics,
         choice: random.Random,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store, self._cache, self._fleet, self._clock, self._metrics = store, cache, fleet, clock, metrics
         turns = Turns(settings.pages_at_once, settings.further_pages_at_once)
-        self._fanout = FanOut(store, cache, clock, tiers, turns, settings, metrics, sleep)
+        self._fanout = FanOut(store, cache, clock, tiers, turns, pace, settings, metrics)
         self._relations = RelationApplier(store, cache, fleet, clock)
-        self._choice = choice
-        self.pace = Pace(clock, sleep)
-        """How deliveries are doing, for whatever stays out of their way."""
+        self._choice, self._pace = choice, pace
 
     async def apply(self, event: Event, *, in_place: bool, again: bool, stop: Stop) -> None:
         """Done when it returns.  Raises RowNotReadable, TooEarly, Stopped, StoreUnavailable: the event is then still
@@ -84,7 +80,7 @@ class Applier:
 
     async def _post(self, event: Event, in_place: bool, again: bool, stop: Stop) -> None:
         fresh = not (in_place or event.repeat)
-        with self.pace.beginning(event.id) if fresh else nullcontext():
+        with self._pace.beginning(event.id) if fresh else nullcontext():
             row = await self._tweet(event)
         if not row.body:
             return

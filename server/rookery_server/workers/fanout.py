@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,11 +14,9 @@ from rookery_server.domain.events import Event
 from rookery_server.domain.fanout import AuthorTier, Tier
 from rookery_server.metrics import Metrics
 from rookery_server.store.interface import FollowersPage, GraphStore
+from rookery_server.workers.pace import Pace
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.turns import Turns
-
-OTHERS_S = 1.0
-"""Others begin if the last one did so within this: a second without one is a calm second."""
 
 
 class Stopped(Exception):
@@ -45,7 +43,8 @@ class Tiers(Protocol):
 
 
 class FanOut:
-    """`turns` is shared by all fan-outs of a worker, one page at a time, so large and small ones take turns."""
+    """`turns` is shared by all fan-outs of a worker, one page at a time, so large and small ones take turns; `pace`
+    knows of all that begin."""
 
     def __init__(
         self,
@@ -54,17 +53,15 @@ class FanOut:
         clock: Clock,
         tiers: Tiers,
         turns: Turns,
+        pace: Pace,
         settings: WorkerSettings,
         metrics: Metrics,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._graph, self._cache, self._clock, self._tiers, self._turns = graph, cache, clock, tiers, turns
-        self._sleep = sleep
+        self._graph, self._cache, self._clock, self._tiers = graph, cache, clock, tiers
+        self._turns, self._pace = turns, pace
         self._page, self._a_turn = settings.follower_page, settings.deliveries_a_turn
         self._broad_from = settings.thresholds.broad_from
         self._rest = settings.further_rest
-        self._begun: tuple[int, float] = (0, float("-inf"))
-        """The event that began last, and when."""
         self._page_seconds = metrics.fanout_page()
         self._counters = {
             outcome: metrics.fanout_deliveries(outcome) for outcome in ("pushed", "inserted", "duplicate", "inactive")
@@ -76,8 +73,6 @@ class FanOut:
         """The tier it was delivered by, and the nodes that did not ack everything.  Raises Stopped and whatever the
         store raises; then the event is to be applied again."""
         row = self._tiers.row(event.subject)
-        if not in_place:
-            self._begun = event.id, self._clock.monotonic()
         async with self._turns.turn(first=not in_place):
             behind = (await self._cache.place_author(event.subject, event.target, links)).behind
         if row is not None and not row.delivers(ids.time_ms(event.target)):
@@ -99,7 +94,9 @@ class FanOut:
                 for at in range(0, len(page.follower_ids), self._a_turn):
                     some, first = page.follower_ids[at : at + self._a_turn], not in_place and followers == 0
                     if not first and not in_place:
-                        await self._rest_beside_others(event, took_s)
+                        # What a large fan-out pushes keeps worker, cache and store busy: no order of turns gives a
+                        # small one the processor it waits for.
+                        await self._pace.rest(took_s, self._rest, but=event.id)
                     delivered, took_s = await self._deliver(event.target, some, links, in_place, first)
                     behind, followers = behind | delivered.behind, followers + len(some)
                 if after is None:
@@ -108,13 +105,6 @@ class FanOut:
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-
-    async def _rest_beside_others(self, event: Event, took_s: float) -> None:
-        """Leaves the other half of the machine to those that begin: what a large fan-out pushes keeps worker, cache
-        and store busy, and no order of turns gives a small one the processor it waits for."""
-        last, at = self._begun
-        if last != event.id and self._clock.monotonic() - at < OTHERS_S:
-            await self._sleep(took_s * self._rest)
 
     def _read(self, followee_id: int, after: int | None) -> asyncio.Task[FollowersPage]:
         return asyncio.create_task(self._read_page(followee_id, after))

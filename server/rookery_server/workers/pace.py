@@ -1,4 +1,5 @@
-"""How deliveries are doing, for what must stay out of their way.  Rule N10 of docs/protocols/count.md."""
+"""How deliveries are doing, for what must stay out of their way.  Rules D6 of docs/protocols/delivery.md and N10 of
+docs/protocols/count.md."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class Pace:
 
     def __init__(self, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._clock, self._sleep = clock, sleep
-        self._begun = float("-inf")
+        self._last: tuple[int, float] = (0, float("-inf"))
+        """The event whose delivery began last, and when."""
         self._beginning: dict[int, float] = {}
         """Fresh deliveries that look for their row, and since when: the first is the oldest."""
 
@@ -33,26 +35,33 @@ class Pace:
     def beginning(self, event_id: int) -> Iterator[None]:
         """Around the first step of a fresh delivery, the look at its row: it waits for store and processor, as all
         its further steps will, and for nothing else."""
-        self._begun = self._beginning[event_id] = self._clock.monotonic()
+        now = self._clock.monotonic()
+        self._last, self._beginning[event_id] = (event_id, now), now
         try:
             yield
         finally:
             self._beginning.pop(event_id, None)
 
-    def beside(self) -> bool:
-        """Whether deliveries begin these days."""
-        return bool(self._beginning) or self._clock.monotonic() - self._begun < BESIDE_S
+    def beside(self, but: int = 0) -> bool:
+        """Whether deliveries begin these days, others than that of the event `but`."""
+        last, at = self._last
+        lately = last != but and self._clock.monotonic() - at < BESIDE_S
+        return lately or any(event_id != but for event_id in self._beginning)
 
     def behind(self) -> bool:
         """Whether a delivery waits for longer than it should."""
         oldest = next(iter(self._beginning.values()), None)
         return oldest is not None and self._clock.monotonic() - oldest > BEHIND_S
 
-    async def give_way(self, took_s: float, rest: float) -> None:
-        """For whatever can wait, between two steps of which the last took so long: beside deliveries it rests for
-        `rest` times that, at most some seconds, and while they are behind somewhat longer."""
-        if self.beside() and took_s > 0:
-            await self._sleep(min(took_s * rest, REST_MOST_S))
+    async def rest(self, took_s: float, lengths: float, but: int = 0) -> None:
+        """Between two steps of which the last took so long: beside deliveries (others than `but`) it takes a rest
+        of so many lengths of that step, at most some seconds."""
+        if took_s > 0 and self.beside(but):
+            await self._sleep(min(took_s * lengths, REST_MOST_S))
+
+    async def give_way(self, took_s: float, lengths: float) -> None:
+        """For whatever can wait: as `rest`, and while deliveries are behind somewhat longer."""
+        await self.rest(took_s, lengths)
         until = self._clock.monotonic() + PAUSE_MOST_S
         while self.behind() and self._clock.monotonic() < until:
             await self._sleep(LOOK_S)

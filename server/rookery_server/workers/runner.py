@@ -36,6 +36,7 @@ from rookery_server.workers import watermark
 from rookery_server.workers.apply import Applier
 from rookery_server.workers.counts import LATE_REST, Recounts, ShardCounts
 from rookery_server.workers.fleet import Fleet
+from rookery_server.workers.pace import Pace
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.shard import ShardAtWork, Sleep
 from rookery_server.workers.shard_leases import ShardLeases
@@ -80,9 +81,10 @@ class Worker:
         self._fleet = Fleet(cache)
         choice = choice or random.Random()
         self._tiers = TierDirectory(store, clock, settings.crossing)
-        self._applier = Applier(store, cache, self._fleet, self._tiers, clock, settings, metrics, choice, sleep)
+        self._pace = Pace(clock, sleep)
+        self._applier = Applier(store, cache, self._fleet, self._tiers, clock, self._pace, settings, metrics, choice)
         tiering = Tiering(store, self._tiers, clock, settings, metrics)
-        self._recounts = Recounts(store, clock, tiering, settings, metrics, self._applier.pace)
+        self._recounts = Recounts(store, clock, tiering, settings, metrics, self._pace)
         self._leases = ShardLeases(
             store, clock, owner, store.shards, settings.lease_free_after_s, self, choice,
             lambda kind, change: metrics.lease_transitions(kind, change).inc(),
@@ -284,13 +286,12 @@ class Worker:
             await self._leases.lose(shard.shard)
 
     async def _look_after_dead(self) -> None:
-        """Lets go what was released.  The number is everybody's: the owner of the first shard says it."""
+        """Lets go what was released.  The number is everybody's: the owner of the first shard says it.  Where there
+        are none, as nearly always, nobody asks what was released."""
         holding = [shard for shard in self._working() if shard.holds_dead]
-        if not holding and 0 not in self._shards:
-            return
         try:
-            released = await self._dead(released_of(self._settings.reader))
-            dead = await self._dead(self._settings.reader) if 0 in self._shards else set()
+            dead = await self._dead(self._settings.reader) if 0 in self._shards else set[int]()
+            released = await self._dead(released_of(self._settings.reader)) if holding or dead else set[int]()
         except StoreUnavailable:
             return
         for shard in holding:
@@ -322,7 +323,7 @@ class Worker:
                 except StoreUnavailable as error:
                     log.info("shard %d: what was not counted is not read: %s", shard.shard, error)
                     return
-                await self._applier.pace.give_way(self._clock.monotonic() - started, LATE_REST)
+                await self._pace.give_way(self._clock.monotonic() - started, LATE_REST)
 
     # --- the bell -----------------------------------------------------------------------------------------------
 

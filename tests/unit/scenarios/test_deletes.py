@@ -24,6 +24,7 @@ from rookery_server.store.memory import StoreHooks
 from rookery_server.workers.apply import Applier
 from rookery_server.workers.fanout import Stop
 from rookery_server.workers.fleet import Fleet
+from rookery_server.workers.pace import Pace
 from rookery_server.workers.settings import WorkerSettings
 from tests.support.interleaving import Turns, explore
 from tests.unit.scenarios.town import Tallied
@@ -110,9 +111,8 @@ class Scene:
         fleet = Fleet(cache)
         await fleet.refresh()
         all_push = SimpleNamespace(row=lambda author_id: None)
-        return Applier(
-            store, cache, fleet, all_push, self.time, WorkerSettings(), Metrics(), random.Random(1)
-        )  # fmt: skip
+        pace, settings = Pace(self.time), WorkerSettings()
+        return Applier(store, cache, fleet, all_push, self.time, pace, settings, Metrics(), random.Random(1))
 
     async def events(self, kind: EventKind) -> list[Event]:
         store, now_ms = self.stores.client(), self.time.now_ms()

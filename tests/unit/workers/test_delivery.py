@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -364,6 +365,25 @@ async def test_delivery_D10_no_claim_passes_a_dead_event_before_it_is_released(w
     await world.time.advance(7)
     assert world.claim(AUTHOR) > ids.time_ms(tweet)
     assert value(worker.metrics, "rookery_outbox_dead") == 0
+
+
+async def test_delivery_D10_where_nothing_is_dead_nobody_asks_what_was_released(world: World) -> None:
+    """Each look is at a week of partitions."""
+    asked = Counter[str]()
+
+    async def count(call: str) -> None:
+        asked[call] += 1
+
+    world.truth.hook = count
+    worker = await world.start()
+    asked.clear()
+    await worker.look_after()
+    assert asked["dead_letters"] == 1
+    world.commit_raw(AUTHOR, world.mint(), b"\xff", None, "format version 255")
+    await world.time.advance(1.1)
+    asked.clear()
+    await worker.look_after()
+    assert asked["dead_letters"] == 2
 
 
 async def test_delivery_D10_a_successor_holds_what_is_dead_and_passes_what_was_released(world: World) -> None:

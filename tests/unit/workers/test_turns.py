@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.fanout import AuthorTier, Crossing, Thresholds
 from rookery_server.metrics import Metrics
 from rookery_server.workers.fanout import FanOut, Stop
+from rookery_server.workers.pace import Pace
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.turns import Turns
 from tests.unit.workers.world import World, spin, value
@@ -313,7 +315,8 @@ async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then
         await world.time.sleep(seconds)
 
     world.cache.hook = slow
-    fanout = FanOut(world.truth, world.cache, world.time, NobodyIsPull(), Turns(1, 1), settings, Metrics(), rest)
+    pace = Pace(world.time, rest)
+    fanout = FanOut(world.truth, world.cache, world.time, NobodyIsPull(), Turns(1, 1), pace, settings, Metrics())
     for follower in range(100, 108):
         world.follow(follower, AUTHOR, small)
 
@@ -321,7 +324,8 @@ async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then
         world.post(author)
         event = world.truth.log[-1].event
         assert event is not None
-        return asyncio.create_task(fanout.run(event, {}, in_place=in_place, stop=Stop()))
+        with nullcontext() if in_place else pace.beginning(event.id):
+            return asyncio.create_task(fanout.run(event, {}, in_place=in_place, stop=Stop()))
 
     alone = begin(AUTHOR)
     await world.time.advance(0.41)
