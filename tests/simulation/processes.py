@@ -103,7 +103,7 @@ class Server:
         self._gate = ClockGate(store, self._guard)
         self._worker_id = WorkerIdKeeper(store, clock, process.name, self._gate, self._guard, choice=choice)
         mint = IdMinter(clock, self._worker_id, self._gate, self._guard, pause=clock.pause).mint
-        self._claims = ClaimTracker(cache, store.shards, clock)
+        self._claims = ClaimTracker(cache, store.shards, clock, self._gate)
         writes, codec, users = StartedWrites(clock, mint), PlainCodec(), KnownUsers(store)
         hydration, quotas = Hydration(store, cache), LocalQuotas(clock, dict.fromkeys(LIMITS, 10**9))
         accounts, changes = Accounts(store, cache, clock), AccountChanges(store, cache, clock, mint, writes)
@@ -115,8 +115,8 @@ class Server:
         self.users = Users(store, clock, mint, users, accounts, changes, quotas, writes)
         self.moderation = Moderation(changes)
         self.home = HomeTimelines(skeletons, clock, codec, hydration, sight.facts)
-        self.profiles = UserTimelines(store, clock, codec, users, sight)
-        self.live = LiveTimelines(TimedPages(self.home, process), cache, clock, LIVE)
+        self.profiles = UserTimelines(store, clock, codec, users, sight, self._claims)
+        self.live = LiveTimelines(TimedPages(self.home, process), cache, clock, self._gate, LIVE)
 
     async def run(self) -> None:
         await self._gate.measure()

@@ -26,3 +26,10 @@ class HandClock:
 
     def set_by(self, milliseconds: float) -> None:
         self.wall_ms += milliseconds
+
+
+@dataclass
+class HandGate:
+    """Whether the clock agrees with the others', as a test says."""
+
+    open: bool = True

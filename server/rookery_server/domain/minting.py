@@ -38,7 +38,7 @@ class WallGuard:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._base = self._difference()
+        self._base = self.difference()
         self.jumps = 0
         """Jumps that a rebase found: a lease taken before one of them is lost."""
 
@@ -46,12 +46,14 @@ class WallGuard:
         """From here on jumps are counted from now: called after the clock was compared with others', so that a slow
         drift never adds up to a jump."""
         self.jumps += self.jumped()
-        self._base = self._difference()
+        self._base = self.difference()
 
-    def jumped(self) -> bool:
-        return abs(self._difference() - self._base) > limits.WALL_JUMP_MS
+    def jumped(self, since: float | None = None) -> bool:
+        """Since the last `rebase`, or since `difference` gave `since`."""
+        return abs(self.difference() - (self._base if since is None else since)) > limits.WALL_JUMP_MS
 
-    def _difference(self) -> float:
+    def difference(self) -> float:
+        """Of the two clocks now, ms: it stays as it is until the wall clock is set."""
         return self._clock.now_ms() - self._clock.monotonic() * 1000
 
 

@@ -15,12 +15,11 @@ from rookery_server.domain.limits import (
     GATHER_FACTOR,
     INNER_READS,
     PAGE_DEFAULT,
-    WATERMARK_LAG_MS,
     WAVES,
 )
 from rookery_server.domain.merge import UNKNOWN, Merged, Part, merge, sliced
 from rookery_server.services.bounded import each
-from rookery_server.services.claims import Snapshot
+from rookery_server.services.claims import ClaimTracker, Snapshot
 from rookery_server.store.interface import TweetStore, UserTweetIds
 
 WHOLE_LIST = 4 * AUTHOR_TRIM_AT
@@ -42,13 +41,19 @@ class GatheredAuthors:
     """
 
     def __init__(
-        self, store: TweetStore, cache: Lists, clock: Clock, new_id: Callable[[], int], authors: Iterable[int]
+        self,
+        store: TweetStore,
+        cache: Lists,
+        clock: Clock,
+        new_id: Callable[[], int],
+        claims: ClaimTracker,
+        authors: Iterable[int],
     ):
-        self._store, self._cache, self._clock, self._new_id = store, cache, clock, new_id
+        self._store, self._cache, self._clock, self._new_id, self._claims = store, cache, clock, new_id, claims
         self.parts: dict[int, Part] = dict.fromkeys(authors, UNKNOWN)
         self.links: set[Link] = set()
         self._cut: set[int] = set()
-        self._first_truth_ms: int | None = None
+        self._rows_claim_ms: int | None = None
         self._adopted_ms: list[int] = []
 
     def adopt(self, author: int, part: Part, claim_ms: int) -> None:
@@ -68,12 +73,12 @@ class GatheredAuthors:
         return tuple(author for author in authors if author in self._cut)
 
     def complete_through_ms(self, snapshot: Snapshot) -> int:
-        """The least of: what the lists may claim, if any was used; when the store was first read, minus the lag; what
+        """The least of: what the lists may claim, if any was used; what rows could when the store was first read; what
         was taken over."""
         claims = [snapshot.claim_for(self.links)] if self.links else []
         claims += self._adopted_ms
-        if self._first_truth_ms is not None:
-            claims.append(self._first_truth_ms - WATERMARK_LAG_MS)
+        if self._rows_claim_ms is not None:
+            claims.append(self._rows_claim_ms)
         return min(claims, default=0)
 
     async def from_cache(self, authors: Collection[int], depth: int, vouched_by: Snapshot | None = None) -> None:
@@ -144,8 +149,8 @@ class GatheredAuthors:
         await self._cache.finish_authors(lists, token)
 
     def _note_truth(self) -> None:
-        if self._first_truth_ms is None:
-            self._first_truth_ms = self._clock.now_ms()
+        if self._rows_claim_ms is None:
+            self._rows_claim_ms = self._claims.by_rows_ms()
 
 
 def _waves(authors: tuple[int, ...]) -> list[tuple[int, ...]]:

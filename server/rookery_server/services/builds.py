@@ -116,7 +116,7 @@ class Builds:
 
     async def _gather(self, user_id: int, edges: tuple[Edge, ...]) -> tuple[GatheredAuthors, Part]:
         authors = followees_of(edges) | {user_id}
-        gathered = GatheredAuthors(self._store, self._cache, self._clock, self._new_id, authors)
+        gathered = GatheredAuthors(self._store, self._cache, self._clock, self._new_id, self._claims, authors)
         depth = max(GATHER_MIN, GATHER_FACTOR * HOME_KEPT // len(authors))
         return gathered, await gather_for_build(gathered, depth, HOME_KEPT, enough=PAGE_MAX)
 

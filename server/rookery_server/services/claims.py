@@ -1,4 +1,4 @@
-"""What cached lists may claim: the watermarks of every node, read before the lists they vouch for.
+"""What pages may claim: lists by the watermarks of every node, read before the lists they vouch for; rows by the clock.
 
 See docs/protocols/claim.md.  A claim is the least mark over all shards of the log and all nodes, always: a home list on
 one node was built from author lists on others.
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from rookery_server.cache.interface import Link, Marks, Watermarks
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CacheUnavailable
-from rookery_server.domain.limits import MARKS_GOOD_FOR_S, MARKS_PERIOD_S
+from rookery_server.domain.limits import MARKS_GOOD_FOR_S, MARKS_PERIOD_S, WATERMARK_LAG_MS
+from rookery_server.domain.minting import ClockView
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,19 @@ def least(marks: Mapping[str, Marks | None], shards: int) -> int:
 
 
 class ClaimTracker:
-    """Reads the marks of every node again and again; whoever reads a list takes a snapshot before."""
+    """Reads the marks of every node again and again; whoever reads a list takes a snapshot before.  `gate`: whether
+    this process's clock agrees with the others'."""
 
-    def __init__(self, cache: Watermarks, shards: int, clock: Clock):
-        self._cache, self._shards, self._clock = cache, shards, clock
+    def __init__(self, cache: Watermarks, shards: int, clock: Clock, gate: ClockView):
+        self._cache, self._shards, self._clock, self._gate = cache, shards, clock, gate
         self._latest: Snapshot | None = None
         self._read_at = 0.0
         self._reading: asyncio.Task[Snapshot] | None = None
+
+    def by_rows_ms(self) -> int:
+        """What rows read from here on may claim, Unix ms: all that was acked until no attempt can be under way any
+        more; 0 while nobody knows how this process's clock stands to the others' (C11)."""
+        return self._clock.now_ms() - WATERMARK_LAG_MS if self._gate.open else 0
 
     async def run(self) -> None:
         """Polls each 500 ms until cancelled; started by the wiring."""

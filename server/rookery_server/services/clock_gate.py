@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 class ClockGate:
     """Closed until the first comparison, and while the median offset is above the bound or the wall clock has jumped
     since.  `seen` is told each offset in seconds.  A comparison that cannot be made changes nothing: without the
-    store no lease is renewed either, and the ceiling ends minting soon enough."""
+    store no lease is renewed either, and the ceiling ends minting soon enough.  Nor does one in whose course the clock
+    was set: it speaks of the clock as it was."""
 
     def __init__(
         self,
@@ -38,11 +39,12 @@ class ClockGate:
 
     async def measure(self) -> None:
         """Compares once with up to three coordinators."""
+        before = self._guard.difference()
         try:
             offsets = await self._store.coordinator_clocks_ms()
         except StoreUnavailable:
             return
-        if not offsets:
+        if not offsets or self._guard.jumped(before):
             return
         offset = statistics.median(offsets)
         self._seen(offset / 1000)

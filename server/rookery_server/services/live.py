@@ -22,6 +22,7 @@ from rookery_server.domain.limits import (
     STREAMS_PER_USER,
 )
 from rookery_server.domain.live_cursors import LiveCursor
+from rookery_server.domain.minting import ClockView
 from rookery_server.domain.tokens import ConsistencyToken, NewerCursor, PageCursor
 from rookery_server.services.calls import Call
 from rookery_server.services.live_progress import Next, Progress
@@ -69,8 +70,15 @@ class LiveMessage:
 class LiveTimelines:
     """One for each server process."""
 
-    def __init__(self, home: HomePages, lists: Lists, clock: Clock, settings: LiveSettings = DEFAULT_SETTINGS):
-        self._home, self._lists, self._clock, self._settings = home, lists, clock, settings
+    def __init__(
+        self,
+        home: HomePages,
+        lists: Lists,
+        clock: Clock,
+        gate: ClockView,
+        settings: LiveSettings = DEFAULT_SETTINGS,
+    ):
+        self._home, self._lists, self._clock, self._gate, self._settings = home, lists, clock, gate, settings
         self._watch = Watch(lists, settings.poll_s)
         self._reads = asyncio.Semaphore(STREAM_READS)
         self._open: Counter[int] = Counter()
@@ -85,12 +93,12 @@ class LiveTimelines:
         """Messages of the caller's home without end: whoever iterates ends it, by closing it.
 
         Each message is made after the one before was taken (S8), so it must be handed on before the next is asked
-        for.  `position`: None = from now on.  Raises TooManyStreams, before the first message, and whatever a page
-        raises but Unavailable.
+        for.  `position`: None = from now on.  Raises TooManyStreams and, where nobody knows what time "now" is,
+        Unavailable, both before the first message, and whatever a page raises but Unavailable.
         """
         user_id = call.caller_id
         with self._seat(user_id), self._watch.watching(user_id) as watched:
-            progress, sent_at = Progress.begin(position, self._clock.now_ms()), float("-inf")
+            progress, sent_at = Progress.begin(position, self._now_ms), float("-inf")
             pause_s = self._settings.poll_s
             while True:
                 due = self._clock.monotonic() >= sent_at + self._settings.heartbeat_s
@@ -109,6 +117,11 @@ class LiveTimelines:
                 else:
                     await watched.changed(left_s)
                     pause_s = self._settings.poll_s
+
+    def _now_ms(self) -> int:
+        if not self._gate.open:
+            raise Unavailable("the clock of this server is in doubt")
+        return self._clock.now_ms()
 
     @contextmanager
     def _seat(self, user_id: int) -> Iterator[None]:

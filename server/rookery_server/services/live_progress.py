@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
 from rookery_server.domain import ids
 from rookery_server.domain.limits import REREAD_MS, STREAM_SENT_KEPT
@@ -30,12 +31,12 @@ class Progress:
         self._below, self._floor = cursor.gap_below, cursor.gap_floor
 
     @classmethod
-    def begin(cls, position: LiveCursor | NewerCursor | None, now_ms: int) -> Progress:
-        """Where a stream begins (S9)."""
+    def begin(cls, position: LiveCursor | NewerCursor | None, now_ms: Callable[[], int]) -> Progress:
+        """Where a stream begins (S9).  Raises what `now_ms` raises, if it has to be asked."""
         if isinstance(position, LiveCursor):
             return cls(position)
         if position is None or not (position.complete_through_ms or position.newest_id):
-            return cls(LiveCursor(now_ms))
+            return cls(LiveCursor(now_ms()))
         return cls(LiveCursor(position.complete_through_ms or ids.time_ms(position.newest_id)))
 
     @property

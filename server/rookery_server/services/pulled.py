@@ -51,7 +51,7 @@ class PulledLists:
 
     def gathered(self, authors: Iterable[int]) -> GatheredAuthors:
         """A merge of these, for one call."""
-        return GatheredAuthors(self._store, self._cache, self._clock, self._new_id, authors)
+        return GatheredAuthors(self._store, self._cache, self._clock, self._new_id, self._claims, authors)
 
     async def _load(self, author_ids: tuple[int, ...]) -> Mapping[int, PulledList]:
         began = self._clock.monotonic()

@@ -164,7 +164,7 @@ class Skeletons:
         return gather
 
     def _authors(self, authors: frozenset[int]) -> GatheredAuthors:
-        return GatheredAuthors(self._store, self._cache, self._clock, self._new_id, authors)
+        return GatheredAuthors(self._store, self._cache, self._clock, self._new_id, self._claims, authors)
 
     # --- consistency tokens -----------------------------------------------------------------------------------
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import StoreUnavailable
 from rookery_server.domain.frames import frame
-from rookery_server.domain.limits import MAX_ROUNDS, PAGE_DEFAULT, PAGE_MAX, WATERMARK_LAG_MS
+from rookery_server.domain.limits import MAX_ROUNDS, PAGE_DEFAULT, PAGE_MAX
 from rookery_server.domain.models import Tweet
 from rookery_server.domain.rules import Hidden, Viewer, hidden_anywhere
 from rookery_server.domain.tokens import ConsistencyToken, PageCursor
 from rookery_server.services.batches import checked_id, checked_page_size
 from rookery_server.services.calls import Call
+from rookery_server.services.claims import ClaimTracker
 from rookery_server.services.codec import TweetCodec
 from rookery_server.services.facts import FactFinder, FactsFound
 from rookery_server.services.pages import PageInfo, PageSource, TimelinePage
@@ -63,8 +64,11 @@ class _Profile:
 
 
 class UserTimelines:
-    def __init__(self, store: Store, clock: Clock, codec: TweetCodec, users: KnownUsers, sight: Sight):
+    def __init__(
+        self, store: Store, clock: Clock, codec: TweetCodec, users: KnownUsers, sight: Sight, claims: ClaimTracker
+    ):
         self._store, self._clock, self._codec, self._users, self._sight = store, clock, codec, users, sight
+        self._claims = claims
 
     async def page(
         self,
@@ -82,13 +86,15 @@ class UserTimelines:
         size = checked_page_size(page_size, PAGE_DEFAULT, PAGE_MAX)
         await self._users.require(checked_id(user_id, "user_id"))
         until = self._clock.monotonic() + call.left(self._clock) / 2
-        complete_through_ms = self._clock.now_ms() - WATERMARK_LAG_MS
+        complete_through_ms = self._claims.by_rows_ms()
         viewer = await self._sight.onto_profile(call, user_id, token)
         profile = _Profile(self._codec, self._sight.facts, viewer, exclude_replies, named_users(token))
         profile.last_id = cursor.last_id if cursor else None
         end = await self._fill(profile, user_id, size, until)
         next_cursor = None if end or profile.last_id is None else PageCursor(profile.last_id)
-        info = PageInfo(PageSource.HISTORY, end, complete_through_ms, hidden=profile.hidden)
+        info = PageInfo(
+            PageSource.HISTORY, end, complete_through_ms, degraded=not complete_through_ms, hidden=profile.hidden
+        )
         return TimelinePage(
             tuple(profile.bodies),
             tuple(tweet.id for tweet in profile.tweets),

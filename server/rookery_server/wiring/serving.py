@@ -114,7 +114,7 @@ class ServerProcess:
         self._minter = IdMinter(
             clock, self._worker_id, self._gate, guard, refused=lambda reason: metrics.ids_refused(reason).inc()
         )
-        self._claims = ClaimTracker(cache, store.shards, clock)
+        self._claims = ClaimTracker(cache, store.shards, clock, self._gate)
         self._tiers, self._recent = TierDirectory(store, clock, choices.crossing), RecentReaders()
         self._writes = StartedWrites(clock, self._minter.mint)
         self._health = Health([service.full_name for service in SERVICES])
@@ -149,9 +149,9 @@ class ServerProcess:
             users=Users(store, clock, mint, users, accounts, changes, quotas, writes, seen),
             tweets=Tweets(store, cache, clock, mint, codec, hydration, sight, quotas, writes, seen),
             graph=Graph(store, cache, clock, mint, users, sight, quotas, writes, seen),
-            user_timelines=UserTimelines(store, clock, codec, users, sight),
+            user_timelines=UserTimelines(store, clock, codec, users, sight, self._claims),
             home=home,
-            live=LiveTimelines(home, cache, clock, self._choices.live),
+            live=LiveTimelines(home, cache, clock, self._gate, self._choices.live),
             admin=Admin(store, cache, clock, WorkerSettings().reader, shards, leases.WORKER_IDS),
             moderation=Moderation(changes),
             audience=audience,

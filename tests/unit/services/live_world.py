@@ -25,6 +25,7 @@ from rookery_server.store.memory.world import MemoryStoreWorld
 from rookery_server.workers.runner import Worker
 from rookery_server.workers.settings import WorkerSettings
 from tests.support import virtual_time
+from tests.support.hand_clock import HandGate
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.unit.services.test_on_memory import SHARDS, Server
 from tests.unit.services.world import TextCodec
@@ -91,7 +92,7 @@ class LiveStage:
     """Two servers with their streams, one worker, three cache nodes with replicas."""
 
     def __init__(self) -> None:
-        self.time = LoopTime()
+        self.time, self.gate = LoopTime(), HandGate()
         self.stores = MemoryStoreWorld(self.time, shards=SHARDS)
         self.caches = MemoryCacheWorld(self.time, nodes=3, replicated=True)
         self.one, self.two = Server(self, 1), Server(self, 2)  # type: ignore[arg-type]
@@ -101,7 +102,7 @@ class LiveStage:
 
     def live(self, server: Server, settings: LiveSettings | None = None) -> LiveTimelines:
         lists = self.caches.client(hooks=self.looks)
-        return LiveTimelines(server.home, lists, self.time, settings or LiveSettings())
+        return LiveTimelines(server.home, lists, self.time, self.gate, settings or LiveSettings())
 
     async def start(self) -> None:
         worker = Worker(

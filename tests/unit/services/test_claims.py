@@ -8,8 +8,9 @@ import pytest
 
 from rookery_server.cache.interface import Link, Marks
 from rookery_server.domain.errors import CacheUnavailable
-from rookery_server.domain.limits import MARKS_GOOD_FOR_S
+from rookery_server.domain.limits import MARKS_GOOD_FOR_S, WATERMARK_LAG_MS
 from rookery_server.services.claims import ClaimTracker, Snapshot, least
+from tests.support.hand_clock import HandGate
 from tests.unit.services.clocks import TestClock
 
 A, B = Link("a", 1), Link("b", 7)
@@ -53,7 +54,7 @@ def test_no_nodes_claim_nothing() -> None:
 
 
 async def test_a_claim_belongs_to_the_connections_it_was_read_over() -> None:
-    tracker = ClaimTracker(Nodes(a=_marks(A, 30), b=_marks(B, 25)), 1, TestClock())
+    tracker = ClaimTracker(Nodes(a=_marks(A, 30), b=_marks(B, 25)), 1, TestClock(), HandGate())
     snapshot = await tracker.snapshot()
     assert snapshot.claim_for([A, B]) == 25
     assert snapshot.claim_for([]) == 25
@@ -62,7 +63,7 @@ async def test_a_claim_belongs_to_the_connections_it_was_read_over() -> None:
 
 
 async def test_a_node_that_is_not_known_is_not_vouched_for() -> None:
-    snapshot = await ClaimTracker(Nodes(a=_marks(A, 30), b=Marks(B, False)), 1, TestClock()).snapshot()
+    snapshot = await ClaimTracker(Nodes(a=_marks(A, 30), b=Marks(B, False)), 1, TestClock(), HandGate()).snapshot()
     assert snapshot.vouches_for([A])
     assert not snapshot.vouches_for([A, B])
     assert snapshot.claim_for([A]) == 0
@@ -70,7 +71,7 @@ async def test_a_node_that_is_not_known_is_not_vouched_for() -> None:
 
 async def test_a_cache_out_of_reach_vouches_for_nothing() -> None:
     nodes = Nodes(a=_marks(A, 30))
-    tracker = ClaimTracker(nodes, 1, TestClock())
+    tracker = ClaimTracker(nodes, 1, TestClock(), HandGate())
     assert (await tracker.snapshot()).claim_for([A]) == 30
     nodes.away = True
     assert await tracker.refresh() == Snapshot()
@@ -79,7 +80,7 @@ async def test_a_cache_out_of_reach_vouches_for_nothing() -> None:
 
 async def test_a_snapshot_reads_only_if_nobody_did() -> None:
     nodes = Nodes(a=_marks(A, 30))
-    tracker = ClaimTracker(nodes, 1, TestClock())
+    tracker = ClaimTracker(nodes, 1, TestClock(), HandGate())
     await tracker.snapshot()
     await tracker.snapshot()
     assert nodes.reads == 1
@@ -89,7 +90,7 @@ async def test_a_snapshot_reads_only_if_nobody_did() -> None:
 
 async def test_claim_C10_marks_are_read_again_when_they_are_old_once_for_all_who_ask() -> None:
     nodes, clock = Nodes(a=_marks(A, 30)), TestClock()
-    tracker = ClaimTracker(nodes, 1, clock)
+    tracker = ClaimTracker(nodes, 1, clock, HandGate())
     await tracker.snapshot()
     clock.advance(int(MARKS_GOOD_FOR_S * 1000))
     await tracker.snapshot()
@@ -97,3 +98,11 @@ async def test_claim_C10_marks_are_read_again_when_they_are_old_once_for_all_who
     clock.advance(1)
     await asyncio.gather(*(tracker.snapshot() for _ in range(10)))
     assert nodes.reads == 2
+
+
+def test_claim_C11_rows_claim_nothing_while_the_clock_is_in_doubt() -> None:
+    clock, gate = TestClock(), HandGate()
+    tracker = ClaimTracker(Nodes(), 1, clock, gate)
+    assert tracker.by_rows_ms() == clock.now_ms() - WATERMARK_LAG_MS
+    gate.open = False
+    assert tracker.by_rows_ms() == 0

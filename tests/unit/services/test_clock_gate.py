@@ -71,3 +71,23 @@ async def test_lease_L10_a_jump_closes_it_before_the_next_comparison() -> None:
     assert not gated.open
     await gated.measure()
     assert gated.open
+
+
+async def test_lease_L10_a_comparison_in_whose_course_the_clock_was_set_counts_for_nothing() -> None:
+    """Two of three coordinators were asked before."""
+    gated, coordinators, time, seen = gate((5,))
+    await gated.measure()
+    answer = coordinators.coordinator_clocks_ms
+
+    async def set_meanwhile() -> tuple[int, ...]:
+        time.set_by(300_000)
+        return await answer()
+
+    coordinators.coordinator_clocks_ms = set_meanwhile  # type: ignore[method-assign]
+    await gated.measure()
+    assert not gated.open
+    assert len(seen) == 1
+    coordinators.coordinator_clocks_ms = answer  # type: ignore[method-assign]
+    coordinators.offsets = (-300_000,)
+    await gated.measure()
+    assert not gated.open

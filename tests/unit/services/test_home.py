@@ -19,7 +19,7 @@ from rookery_server.domain.limits import (
     WATERMARK_LAG_MS,
 )
 from rookery_server.domain.tokens import NewerCursor, PageCursor
-from rookery_server.services.pages import PageSource
+from rookery_server.services.pages import PageInfo, PageSource
 from tests.unit.services.people import pair, posts_of
 from tests.unit.services.world import World
 
@@ -189,6 +189,23 @@ async def test_build_B14_history_claims_the_start_of_its_first_read(world: World
     page = await world.page(alice, 20, PageCursor(posts[50]))
     assert page.info.source is PageSource.HISTORY
     assert page.info.complete_through_ms == world.clock.now_ms() - WATERMARK_LAG_MS
+
+
+async def test_claim_C11_a_page_of_rows_claims_nothing_while_the_clock_is_in_doubt(world: World) -> None:
+    """Ahead, it would claim the future, and whoever goes on from that would pass over what comes until then."""
+    alice, bob = await pair(world)
+    posts = await posts_of(world, bob, 900, apart_ms=20_000)
+    before = (await world.page(alice)).newer_cursor
+    assert before is not None
+    world.cache.authors.clear()
+    world.gate.open = False
+    page = await world.page(alice, 20, PageCursor(posts[50]))
+    assert (page.info.complete_through_ms, page.info.degraded) == (0, True)
+    assert (await world.profiles.page(world.call(alice), bob, 20)).info == PageInfo(PageSource.HISTORY, False, 0, True)
+    world.cache.homes.clear()
+    newer = (await world.page(alice, 20, before)).newer_cursor
+    assert newer is not None
+    assert newer.complete_through_ms == before.complete_through_ms
 
 
 async def test_build_B14_a_mixed_page_claims_the_least_of_its_parts(world: World) -> None:

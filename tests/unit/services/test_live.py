@@ -9,7 +9,7 @@ import pytest
 
 from rookery_server.cache import keys
 from rookery_server.domain import ids, limits
-from rookery_server.domain.errors import StoreUnavailable, TooManyStreams
+from rookery_server.domain.errors import StoreUnavailable, TooManyStreams, Unavailable
 from rookery_server.domain.live_cursors import LiveCursor
 from rookery_server.domain.tokens import ConsistencyToken, NewerCursor, PageCursor
 from rookery_server.services.calls import Call
@@ -44,7 +44,7 @@ class Pages:
 
 
 def over(stage: LiveStage, pages: Pages, settings: LiveSettings | None = None) -> LiveTimelines:
-    return LiveTimelines(pages, stage.caches.client(), stage.time, settings or LiveSettings())
+    return LiveTimelines(pages, stage.caches.client(), stage.time, stage.gate, settings or LiveSettings())
 
 
 def call(stage: LiveStage, user: int) -> Call:
@@ -435,6 +435,23 @@ def test_live_S9_the_first_message_comes_at_once_even_if_nothing_can_be_read() -
     tell(story)
 
 
+def test_live_S9_no_stream_begins_now_where_nobody_knows_when_that_is() -> None:
+    async def story(stage: LiveStage) -> None:
+        (alice,) = await stage.people("alice")
+        reader = stage.open(alice)
+        await asyncio.sleep(1)
+        stage.gate.open = False
+        live = stage.lives[stage.one]
+        with pytest.raises(Unavailable):
+            await anext(live.stream(call(stage, alice)))
+        assert live.open_streams == 1, "the one from before"
+        resumed = live.stream(call(stage, alice), reader.messages[-1].cursor)
+        assert (await anext(resumed)).cursor == reader.messages[-1].cursor
+        await resumed.aclose()
+
+    tell(story)
+
+
 def test_live_S9_behind_a_page() -> None:
     async def story(stage: LiveStage) -> None:
         alice, bob = await stage.people("alice", "bob")
@@ -455,8 +472,8 @@ def test_live_S9_behind_a_page() -> None:
 
 def test_live_S9_behind_a_page_that_claimed_nothing() -> None:
     tweet = ids.first_at(T0)
-    assert Progress.begin(NewerCursor(tweet, 0), T0 + 99_000).cursor() == LiveCursor(T0)
-    assert Progress.begin(NewerCursor(0, 0), T0 + 99_000).cursor() == LiveCursor(T0 + 99_000)
+    assert Progress.begin(NewerCursor(tweet, 0), lambda: T0 + 99_000).cursor() == LiveCursor(T0)
+    assert Progress.begin(NewerCursor(0, 0), lambda: T0 + 99_000).cursor() == LiveCursor(T0 + 99_000)
 
 
 def test_live_S10_any_token_goes_on_with_neither_loss_nor_doubles() -> None:

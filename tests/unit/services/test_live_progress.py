@@ -79,7 +79,7 @@ class Client:
 
     def __init__(self, home: Home):
         self.home, self.began_ms = home, home.now_ms
-        self.progress = Progress.begin(None, home.now_ms)
+        self.progress = Progress.begin(None, lambda: home.now_ms)
         self.got: list[int] = []
 
     def round(self, size: int) -> Next:
@@ -96,7 +96,7 @@ class Client:
         assert owed <= {*self.got}
 
     def resume(self) -> None:
-        self.progress = Progress.begin(SIGNER.live_cursor(SIGNER.sign(self.progress.cursor(), SCOPE), SCOPE), 0)
+        self.progress = Progress.begin(SIGNER.live_cursor(SIGNER.sign(self.progress.cursor(), SCOPE), SCOPE), lambda: 0)
 
 
 @pytest.mark.parametrize("seed", range(300))

@@ -39,6 +39,7 @@ from rookery_server.services.writes import StartedWrites
 from rookery_server.store.memory.world import MemoryStoreWorld
 from rookery_server.workers.runner import Worker
 from rookery_server.workers.settings import WorkerSettings
+from tests.support.hand_clock import HandGate
 from tests.unit.services.world import TextCodec
 from tests.unit.workers.world import Time
 
@@ -53,7 +54,7 @@ class Server:
         store, cache, time = stage.stores.client(), stage.caches.client(), stage.time
         known, codec, quotas = KnownUsers(store), TextCodec(), LocalQuotas(time)
         writes, hydration = StartedWrites(time, self.mint), Hydration(store, cache)
-        self.claims = ClaimTracker(cache, SHARDS, time)
+        self.claims = ClaimTracker(cache, SHARDS, time, HandGate())
         self.accounts = Accounts(store, cache, time)
         self.tiers = TierDirectory(store, time)
         sight = Sight(store, cache, time, self.accounts, self.tiers)
@@ -63,7 +64,7 @@ class Server:
         self.tweets = Tweets(store, cache, time, self.mint, codec, hydration, sight, quotas, writes)
         self.graph = Graph(store, cache, time, self.mint, known, sight, quotas, writes)
         self.home = HomeTimelines(skeletons, time, codec, hydration, sight.facts)
-        self.profiles = UserTimelines(store, time, codec, known, sight)
+        self.profiles = UserTimelines(store, time, codec, known, sight, self.claims)
         self.admin = Admin(store, cache, time, "fanout", [f"shard/{n}" for n in range(SHARDS)], [])
 
     def mint(self) -> int:

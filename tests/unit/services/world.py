@@ -28,6 +28,7 @@ from rookery_server.services.user_timeline import UserTimelines
 from rookery_server.services.users import KnownUsers, Users
 from rookery_server.services.writes import StartedWrites
 from rookery_server.store.interface import Store, TweetRow
+from tests.support.hand_clock import HandGate
 from tests.unit.services.clocks import Mint, TestClock
 from tests.unit.services.simple_cache import SimpleCache
 from tests.unit.services.simple_store import SimpleStore
@@ -72,6 +73,7 @@ class World:
         self.crossing = crossing or Crossing()
         self.worker_tiers: dict[int, AuthorTier] | None = None
         """What the worker believes; None = what is true."""
+        self.gate = HandGate()
         self.serve()
 
     def serve(self) -> None:
@@ -79,7 +81,7 @@ class World:
         store, cache = cast(Store, self.store), cast(Cache, self.cache)
         known, codec = KnownUsers(store), TextCodec()
         writes, hydration = StartedWrites(self.clock, self.mint), Hydration(store, cache)
-        self.claims = ClaimTracker(cache, store.shards, self.clock)
+        self.claims = ClaimTracker(cache, store.shards, self.clock, self.gate)
         quotas = LocalQuotas(self.clock)
         self.accounts = Accounts(store, cache, self.clock)
         self.tiers = TierDirectory(store, self.clock, self.crossing)
@@ -90,7 +92,7 @@ class World:
         self.tweets = Tweets(store, cache, self.clock, self.mint, codec, hydration, sight, quotas, writes)
         self.graph = Graph(store, cache, self.clock, self.mint, known, sight, quotas, writes)
         self.home = HomeTimelines(self.skeletons, self.clock, codec, hydration, sight.facts)
-        self.profiles = UserTimelines(store, self.clock, codec, known, sight)
+        self.profiles = UserTimelines(store, self.clock, codec, known, sight, self.claims)
 
     # --- what people do ---------------------------------------------------------------------------------------
 
