@@ -12,12 +12,14 @@ from unittest.mock import patch
 
 from rookery_server.domain import rules
 from rookery_server.domain.fanout import AuthorTier
+from rookery_server.domain.limits import WATERMARK_LAG_MS
 from rookery_server.domain.live_cursors import LiveCursor
 from rookery_server.domain.models import Block, Edge
 from rookery_server.services import own_copies
 from rookery_server.services.account_changes import AccountChanges
 from rookery_server.services.blocks import Blocks
 from rookery_server.services.calls import Call
+from rookery_server.services.claims import ClaimTracker
 from rookery_server.services.counting import recount
 from rookery_server.services.edges import EdgeChanged, Edges
 from rookery_server.services.facts import FactFinder
@@ -189,6 +191,15 @@ def streams_move_without_proof(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Progress, "take", onward))
 
 
+def rows_claim_by_any_clock(stack: ExitStack) -> None:
+    """What is read from rows claims by a clock that nobody knows to agree (claim C11)."""
+
+    def at_once(self: ClaimTracker) -> int:
+        return self._clock.now_ms() - WATERMARK_LAG_MS
+
+    stack.enter_context(patch.object(ClaimTracker, "by_rows_ms", at_once))
+
+
 # --- counts ---------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +232,7 @@ CROSSINGS = Climate({}, ("_cross",) * 5, {"post": 80, "follow": 0, "unfollow": 0
 LONG_CROSSINGS = Climate({}, ("_cross",), {"follow": 0, "unfollow": 0}, active_s=90.0, sizes=("tiers",))
 STREAMS = Climate({"own_fails": 0.5}, (), {"post": 60}, listeners=3)
 LATE_STREAMS = Climate({"own_fails": 0.8, "slow_pages": 0.4}, ("_stop_node",), {"post": 60}, listeners=3)
+WRONG_CLOCKS = Climate({"cache_refuses": 0.1}, ("_step_clock",), {"post": 60}, listeners=4)
 
 PLANS: dict[Bug, Plan] = {
     follows_do_not_look_again: Plan(QUARRELS, 20),
@@ -237,5 +249,6 @@ PLANS: dict[Bug, Plan] = {
     tokens_forget_what_was_sent: Plan(STREAMS, 20),
     streams_go_only_upwards: Plan(LATE_STREAMS, 20),
     streams_move_without_proof: Plan(LATE_STREAMS, 20),
+    rows_claim_by_any_clock: Plan(WRONG_CLOCKS, 20, first=4),
     counts_are_deltas: Plan(CALM_STATES, 20),
 }
