@@ -37,13 +37,17 @@ class Society(People):
         server, began, oracle = self._server(), self.loop.now, self.oracle
         asks = self._must_ask(one, other, began)
         edge, request = oracle.follows[one, other].begin(began, True), oracle.requests[one, other].begin(began, True)
+        of_before = oracle.requests[one, other].begin(began, False)
         operation, work = Operation(began), server.graph.follow(server.call(one), other)
         answer = await self._ask(one, server, work, operation, (), "follow", one, other)
         requested = answer.outcome == "ok" and answer.value.requested
         if answer.outcome == "ok" and not requested and asks:
             raise Wrong(f"{one} follows {other}, who is protected and was not asked")
         edge.close(operation, "fail" if requested else "", flashed=isinstance(answer.error, NotFound))
-        request.close(operation, "" if requested or answer.outcome == "info" else "fail", flashed=True)
+        unknown = answer.outcome == "info"
+        request.close(operation, "" if requested or unknown else "fail", flashed=True)
+        # Who follows asks no longer: a request of the time when the account was protected is ended (edge E18).
+        of_before.close(operation, "fail" if requested or answer.outcome == "fail" else "")
         if answer.outcome == "ok" and not requested:
             await self._look_after(one, answer, edge)
 

@@ -62,6 +62,12 @@ class FollowRequests:
         await self._store.write_follow_request(replace(request, on=False, version_us=version))
         return True
 
+    async def grant(self, target_id: int, requester_id: int) -> None:
+        """Ends an open request, if there is one, since its requester follows: as approved (E18)."""
+        request = await self._store.follow_request(target_id, requester_id)
+        if request is not None and request.on:
+            await self._end_as_approved(request)
+
     async def approve(self, call: Call, requester_id: int) -> EdgeChanged:
         """Raises NotFound (no open request), FollowLimitReached (the requester's), StoreUnavailable."""
         request = await self._store.follow_request(call.caller_id, requester_id)
@@ -90,9 +96,12 @@ class FollowRequests:
         if now is None:
             return False
         if now.on:
-            await self._store.write_follow_request(replace(now, on=False, version_us=now.version_us + 1))
+            await self._end_as_approved(now)
             return True
-        return now.version_us == request.version_us + 1  # by another approval of the same request
+        return now.version_us == request.version_us + 1  # by another approval of the same request, or by a follow
+
+    async def _end_as_approved(self, request: FollowRequest) -> None:
+        await self._store.write_follow_request(replace(request, on=False, version_us=request.version_us + 1))
 
     async def _undo(self, call: Call, requester_id: int) -> None:
         edge = await self._store.edge(requester_id, call.caller_id)

@@ -144,21 +144,22 @@ class Graph:
         if edge is not None and edge.on:
             if not self._edges.done(edge, blocks):
                 await self._quotas.charge(call, Quota.FOLLOWS)
-            return await self._edges.again(call, edge, blocks)
-        if protected:
+            changed = await self._edges.again(call, edge, blocks)
+        elif protected:
             return await self._requests.ask(call, followee_id)
-        return await self._follow_anew(call, followee_id, edge, blocks)
+        else:
+            changed = await self._follow_anew(call, followee_id, edge, blocks)
+        with unknown_from_here():
+            # Of the time when the account was protected (E18).
+            await self._requests.grant(followee_id, call.caller_id)
+        return changed
 
     async def _follow_anew(
         self, call: Call, followee_id: int, old: Edge | None, blocks: Sequence[Block]
     ) -> EdgeChanged:
         await self._edges.check_cap(call.caller_id)
         await self._quotas.charge(call, Quota.FOLLOWS)
-        changed = await self._edges.add(call, call.caller_id, followee_id, old, blocks)
-        with unknown_from_here():
-            # Of the time when the account was protected (E18).
-            await self._requests.end(followee_id, call.caller_id)
-        return changed
+        return await self._edges.add(call, call.caller_id, followee_id, old, blocks)
 
     async def _deny(self, call: Call, requester_id: int) -> EdgeChanged:
         done = EdgeChanged(True, edge_token(requester_id, call.caller_id, self._clock.now_ms()))

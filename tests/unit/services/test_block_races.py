@@ -77,6 +77,10 @@ class Town:
     def protect(self, user: int) -> None:
         self.stores.users[user] = replace(self.stores.users[user], protected=True)
 
+    def open_again(self, user: int) -> None:
+        self.stores.users[user] = replace(self.stores.users[user], protected=False)
+        self.caches = MemoryCacheWorld(self.clock)  # without a copy of the account as it was
+
     def server(self, hooks: StoreHooks | None = None, clock: TestClock | None = None) -> Graph:
         self.workers += 1
         clock = clock or self.clock
@@ -405,6 +409,22 @@ async def test_edge_E19_two_approvals_do_not_take_each_other_for_a_withdrawal() 
         answers = await turns.play({id_: town.deed(id_, "approve", BOB, ALICE) for id_ in ("one", "two")}, choices)
         assert _ended(answers["one"]), turns.chosen
         assert _ended(answers["two"]), turns.chosen
+        assert await town.follows(ALICE, BOB), turns.chosen
+        assert not await town.asks(ALICE, BOB), turns.chosen
+
+    assert await explore(play) > 100
+
+
+async def test_edge_E18_an_approval_does_not_take_a_follow_of_an_account_open_again_for_a_withdrawal() -> None:
+    async def play(turns: Turns, choices: Sequence[str]) -> None:
+        town = await _asked(turns)
+        town.open_again(BOB)
+        answers = await turns.play(
+            {"yes": town.deed("yes", "approve", BOB, ALICE), "follow": town.deed("follow", "follow", ALICE, BOB)},
+            choices,
+        )
+        _ended(answers["yes"])
+        assert _ended(answers["follow"])
         assert await town.follows(ALICE, BOB), turns.chosen
         assert not await town.asks(ALICE, BOB), turns.chosen
 
