@@ -21,7 +21,7 @@ from rookery_server.domain.limits import (
     FOLLOWING_PER_FOLLOWER,
     ROWS_A_PAGE,
 )
-from rookery_server.domain.models import Block, Edge, Mute, standing_block
+from rookery_server.domain.models import Block, Edge, FollowRequest, Mute, standing_block
 from rookery_server.domain.tokens import ConsistencyToken
 from rookery_server.services.calls import Call
 from rookery_server.services.following_counts import FollowingCounts
@@ -85,7 +85,7 @@ class Edges:
         """Whether nothing can come of the batch of an edge that is on, or of a block in its way, any more."""
         return self.certain(edge) and all(block.version_us < edge.version_us for block in blocks)
 
-    def certain(self, row: Edge | Block | Mute) -> bool:
+    def certain(self, row: Edge | Block | Mute | FollowRequest) -> bool:
         """Whether a row is so old that all its batch meant is done."""
         return self._clock.now_ms() - row.version_us // 1000 > EDGE_CERTAIN_AFTER_S * 1000
 
@@ -95,12 +95,22 @@ class Edges:
         self._counts.changed(edge.follower_id, -1)
         return changed
 
-    async def keep_off(self, call: Call, follower_id: int, followee_id: int, old: Edge | None) -> EdgeChanged:
+    async def keep_off(
+        self, call: Call, follower_id: int, followee_id: int, old: Edge | None, ended_us: int
+    ) -> EdgeChanged:
         """Writes that there is no edge, over one that is off or never was: an approval that ended unknown may still be
-        on its way, and loses against this (E20)."""
+        on its way, and loses against this (E20).  At the version at which the request was ended: whoever follows
+        meanwhile can read it there."""
         blocks = await self.blocks_between(follower_id, followee_id)
-        version = self._version(old, blocks) + 1
+        version = max(ended_us, _above(old, blocks) + 1)
         return await self.write(call, Edge(follower_id, followee_id, False, version))
+
+    async def insist(self, call: Call, follower_id: int, followee_id: int, ended_us: int) -> EdgeChanged:
+        """The edge once more, above what whoever ended its request then may still write.  Raises as `add`."""
+        old = await self._store.edge(follower_id, followee_id)
+        least = max(ended_us, _above(old, await self.blocks_between(follower_id, followee_id)) + 1)
+        version = ids.later_timestamp_us(self._new_id(), least)
+        return await self.write(call, Edge(follower_id, followee_id, True, version))
 
     async def cut(self, call: Call, edge: Edge, block: Block) -> EdgeChanged:
         """Takes an edge away that is on under a block."""
@@ -140,8 +150,13 @@ class Edges:
 
     def _version(self, old: Edge | None, blocks: Iterable[Block] = ()) -> int:
         """Above `old`, and above what anybody writes who cuts `old` for one of these blocks (E21)."""
-        rows = (old.version_us if old else 0, *(block.version_us for block in blocks))
-        return ids.later_timestamp_us(self._new_id(), max(rows) + (len(rows) > 1))
+        return max(ids.write_timestamp_us(self._new_id()), _above(old, blocks))
+
+
+def _above(old: Edge | None, blocks: Iterable[Block] = ()) -> int:
+    """The least version above `old`, and above what anybody writes who cuts `old` for one of these blocks."""
+    rows = (old.version_us if old else 0, *(block.version_us for block in blocks))
+    return max(rows) + 1 + (len(rows) > 1)
 
 
 async def check_may_follow(store: GraphStore, follower_id: int, following: int) -> None:

@@ -52,21 +52,26 @@ class FollowRequests:
             raise NotFound("no such user")
         return asked
 
-    async def end(self, target_id: int, requester_id: int) -> bool:
-        """Takes back, or denies; True if there was an open request."""
+    async def end(self, target_id: int, requester_id: int) -> int:
+        """Takes back, or denies; the version that says so, 0 if there was no open request."""
         request = await self._store.follow_request(target_id, requester_id)
         if request is None or not request.on:
-            return False
+            return 0
         # Never at the version right above the request's own: that one says "approved" (E19).
         version = ids.later_timestamp_us(self._new_id(), request.version_us + 1)
         await self._store.write_follow_request(replace(request, on=False, version_us=version))
-        return True
+        return version
 
-    async def grant(self, target_id: int, requester_id: int) -> None:
-        """Ends an open request, if there is one, since its requester follows: as approved (E18)."""
+    async def grant(self, target_id: int, requester_id: int) -> int:
+        """Ends an open request, if there is one, since its requester follows: as approved (E18).  Returns the version
+        at which one was ended lately, else 0: who denied it may have yet to write that there is no edge (E20)."""
         request = await self._store.follow_request(target_id, requester_id)
-        if request is not None and request.on:
+        if request is None:
+            return 0
+        if request.on:
             await self._end_as_approved(request)
+            return 0
+        return 0 if self._edges.certain(request) else request.version_us
 
     async def approve(self, call: Call, requester_id: int) -> EdgeChanged:
         """Raises NotFound (no open request), FollowLimitReached (the requester's), StoreUnavailable."""

@@ -151,8 +151,8 @@ class Graph:
             changed = await self._follow_anew(call, followee_id, edge, blocks)
         with unknown_from_here():
             # Of the time when the account was protected (E18).
-            await self._requests.grant(followee_id, call.caller_id)
-        return changed
+            ended_us = await self._requests.grant(followee_id, call.caller_id)
+            return await self._edges.insist(call, call.caller_id, followee_id, ended_us) if ended_us else changed
 
     async def _follow_anew(
         self, call: Call, followee_id: int, old: Edge | None, blocks: Sequence[Block]
@@ -163,22 +163,24 @@ class Graph:
 
     async def _deny(self, call: Call, requester_id: int) -> EdgeChanged:
         done = EdgeChanged(True, edge_token(requester_id, call.caller_id, self._clock.now_ms()))
-        if not await self._requests.end(call.caller_id, requester_id):
+        ended_us = await self._requests.end(call.caller_id, requester_id)
+        if not ended_us:
             return done
         with unknown_from_here():
             edge = await self._store.edge(requester_id, call.caller_id)
             if edge is not None and edge.on:
                 return done  # an approval came first, or sees that it came too late
-            return await self._edges.keep_off(call, requester_id, call.caller_id, edge)
+            return await self._edges.keep_off(call, requester_id, call.caller_id, edge, ended_us)
 
     async def _unfollow(self, call: Call, followee_id: int) -> EdgeChanged:
-        if not await self._requests.end(followee_id, call.caller_id):
+        ended_us = await self._requests.end(followee_id, call.caller_id)
+        if not ended_us:
             return await self._end_edge(call, followee_id)
         with unknown_from_here():
             edge = await self._store.edge(call.caller_id, followee_id)
             if edge is not None and edge.on:
                 return await self._edges.remove(call, edge)
-            return await self._edges.keep_off(call, call.caller_id, followee_id, edge)
+            return await self._edges.keep_off(call, call.caller_id, followee_id, edge, ended_us)
 
     async def _end_edge(self, call: Call, followee_id: int) -> EdgeChanged:
         edge = await self._store.edge(call.caller_id, followee_id)

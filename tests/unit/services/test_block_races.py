@@ -415,17 +415,20 @@ async def test_edge_E19_two_approvals_do_not_take_each_other_for_a_withdrawal() 
     assert await explore(play) > 100
 
 
-async def test_edge_E18_an_approval_does_not_take_a_follow_of_an_account_open_again_for_a_withdrawal() -> None:
+@pytest.mark.parametrize("answer", ["approve", "deny"])
+async def test_edge_E18_no_answer_to_an_old_request_undoes_a_follow_of_an_account_open_again(answer: str) -> None:
+    """An approval would take it for a withdrawal; a denial writes that there is no edge."""
+
     async def play(turns: Turns, choices: Sequence[str]) -> None:
         town = await _asked(turns)
         town.open_again(BOB)
         answers = await turns.play(
-            {"yes": town.deed("yes", "approve", BOB, ALICE), "follow": town.deed("follow", "follow", ALICE, BOB)},
+            {"answer": town.deed("answer", answer, BOB, ALICE), "follow": town.deed("follow", "follow", ALICE, BOB)},
             choices,
         )
-        _ended(answers["yes"])
+        _ended(answers["answer"])
         assert _ended(answers["follow"])
         assert await town.follows(ALICE, BOB), turns.chosen
         assert not await town.asks(ALICE, BOB), turns.chosen
 
-    assert await explore(play) > 100
+    assert await explore(play) > 50

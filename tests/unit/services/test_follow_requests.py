@@ -60,6 +60,20 @@ async def test_edge_E18_an_account_open_again_is_followed_and_the_request_ends(
     assert not _request(world, *asked).on
 
 
+async def test_edge_E18_a_request_of_long_ago_ends_with_the_follow_and_one_ended_long_ago_costs_no_second_write(
+    world: World, asked: tuple[int, int]
+) -> None:
+    await become(world, asked[1], protected=False)
+    world.clock.advance(86_400_000)
+    await world.follow(*asked)
+    assert not _request(world, *asked).on
+    written = len(world.store.log)
+    world.clock.advance(86_400_000)
+    await world.unfollow(*asked)
+    await world.follow(*asked)
+    assert len(world.store.log) == written + 2
+
+
 async def test_edge_E19_approved(world: World, asked: tuple[int, int]) -> None:
     alice, bob = asked
     asked_at = _request(world, alice, bob).version_us
