@@ -13,13 +13,22 @@ from dataclasses import dataclass, field
 from rookery_server.cache.interface import Link, Marks, Watermarks
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CacheUnavailable
-from rookery_server.domain.limits import MARKS_GOOD_FOR_S, MARKS_PERIOD_S, WATERMARK_LAG_MS
+from rookery_server.domain.limits import (
+    BUILD_STORE_WITHIN_S,
+    CLOCK_BOUND_MS,
+    MARKS_GOOD_FOR_S,
+    MARKS_PERIOD_S,
+    WATERMARK_LAG_MS,
+)
 from rookery_server.domain.minting import ClockView
+
+BUILT_WITHIN_MS = round(BUILD_STORE_WITHIN_S * 1000) + 2 * CLOCK_BOUND_MS
+"""A list is stored at most so long after its build began, by the clock of any other server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The marks of all nodes at one time.
+    """The marks of all nodes at one time, `read_ms` by this process's clock (Unix ms, before they were read).
 
     `claim_ms`: the least of them, 0 when any node could not be reached, is not known, or lacks a shard.  `links`: the
     connections over which known nodes answered.
@@ -27,6 +36,7 @@ class Snapshot:
 
     claim_ms: int = 0
     links: Mapping[str, Link] = field(default_factory=dict)
+    read_ms: int = 0
 
     def vouches_for(self, links: Iterable[Link]) -> bool:
         """Whether all these connections are the ones over which marks were read before, from nodes that are known."""
@@ -63,6 +73,11 @@ class ClaimTracker:
         more; 0 while nobody knows how this process's clock stands to the others' (C11)."""
         return self._clock.now_ms() - WATERMARK_LAG_MS if self._gate.open else 0
 
+    def may_precede(self, snapshot: Snapshot, built_ms: int) -> bool:
+        """Whether these marks may be older than what a list was made of by a build that began at `built_ms` on whatever
+        server (C12)."""
+        return not self._gate.open or snapshot.read_ms <= built_ms + BUILT_WITHIN_MS
+
     async def run(self) -> None:
         """Polls each 500 ms until cancelled; started by the wiring."""
         while True:
@@ -86,13 +101,13 @@ class ClaimTracker:
 
     async def refresh(self) -> Snapshot:
         """Reads the marks now.  A cache out of reach gives an empty snapshot, which vouches for nothing."""
-        began = self._clock.monotonic()
+        began, read_ms = self._clock.monotonic(), self._clock.now_ms()
         try:
             marks = await self._cache.read_marks()
         except CacheUnavailable:
             marks = {}
         links = {node.link.node: node.link for node in marks.values() if node is not None and node.known}
-        read = Snapshot(least(marks, self._shards), links)
+        read = Snapshot(least(marks, self._shards), links, read_ms)
         if self._latest is None or began >= self._read_at:
             self._latest, self._read_at = read, began
         return read

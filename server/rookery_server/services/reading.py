@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rookery_server.cache.interface import HomeRead, Lists
+from rookery_server.cache.interface import HomeRead, Link, Lists
 from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.domain.limits import SLICE_EXTRA
 from rookery_server.domain.merge import UNKNOWN, Part, covers_from, hint_for, join, merge, sliced
@@ -60,7 +60,7 @@ class ListSource:
         """`first`: positions [start, start + count), read after `snapshot`."""
         self._cache, self._claims, self._user_id = cache, claims, user_id
         self._read, self._start, self._count = first, start, count
-        self._link, self._built_under = first.link, first.built_under
+        self._same = _build_of(first)
         self._claim_ms = snapshot.claim_for([first.link])
         self._gone = False
 
@@ -77,8 +77,8 @@ class ListSource:
         return UNKNOWN
 
     async def _read_again(self, start: int, count: int) -> None:
-        """Reads wider.  A list that is gone, stands for other relations by now or was read over another connection
-        knows nothing more.  The page may have taken long since its marks were read: what is read now is vouched for by
+        """Reads wider.  A list that is gone, was built anew or was read over another connection knows nothing
+        more.  The page may have taken long since its marks were read: what is read now is vouched for by
         marks of now, and all of it claims the least (B21)."""
         snapshot = await self._claims.snapshot()
         try:
@@ -87,7 +87,7 @@ class ListSource:
             self._gone = True
             return
         self._read, self._start, self._count = read, start, count
-        self._gone = not read.exists or (read.link, read.built_under) != (self._link, self._built_under)
+        self._gone = not read.exists or _build_of(read) != self._same
         if not self._gone:
             self._claim_ms = min(self._claim_ms, snapshot.claim_for([read.link]))
 
@@ -105,6 +105,11 @@ class ListSource:
     def hint(self, below: int) -> int:
         """Where the next page may begin to read."""
         return 0 if self._gone else hint_for(self._read.ids, self._start, below)
+
+
+def _build_of(read: HomeRead) -> tuple[Link, int | None, int]:
+    """What tells one build of a list from the next, as read over one connection."""
+    return read.link, read.built_under, read.built_ms
 
 
 class PulledSource:

@@ -102,6 +102,7 @@ async def test_build_B12_author_lists_that_are_not_vouched_for_are_not_used(worl
     alice, bob = await pair(world)
     posts = await posts_of(world, bob, 150)
     await world.page(alice)
+    await world.age()
     del world.cache.authors[bob][20:30]  # its node lost its last second, and nobody has read its marks since
     world.cache.generations[world.cache.node_of(bob)] += 1
     del world.cache.homes[alice][1:]  # all but the newest comes from the authors
@@ -171,6 +172,7 @@ async def test_build_B14_a_list_read_over_another_connection_claims_nothing(worl
     alice, bob = await pair(world)
     await posts_of(world, bob, 3)
     await world.page(alice)
+    await world.age()
     world.cache.generations[world.cache.node_of(alice)] += 1
     page = await world.page(alice)
     assert page.info.source is PageSource.LIST

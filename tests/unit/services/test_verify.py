@@ -279,6 +279,7 @@ async def test_explain_reads_a_list_that_serves_once(inspected: Inspected) -> No
     alice, bob = await pair(world)
     posts = await posts_of(world, bob, 3)
     await world.page(alice)
+    await world.age()
     world.cache.calls.clear()
     found = await inspected.homes.explain(world.call(alice), alice, posts[0])
     assert (found.verdict, found.cached, found.listed) == (Verdict.LISTED, True, True)

@@ -14,7 +14,7 @@ from rookery_server.domain.tokens import ConsistencyToken, NewerCursor, PageCurs
 from rookery_server.services.account_changes import AccountChanges
 from rookery_server.services.accounts import Accounts
 from rookery_server.services.calls import Call
-from rookery_server.services.claims import ClaimTracker
+from rookery_server.services.claims import BUILT_WITHIN_MS, ClaimTracker
 from rookery_server.services.graph import EdgeChanged, Graph
 from rookery_server.services.home import HomeTimelines
 from rookery_server.services.hydrate import Hydration
@@ -149,6 +149,11 @@ class World:
         for node in self.cache.nodes:
             self.cache.marks[node] = dict.fromkeys(range(self.store.shards), at_ms)
         await self.claims.refresh()
+
+    async def age(self) -> None:
+        """Until no list is so young that a page would read the marks behind it (claim C12)."""
+        self.clock.advance(BUILT_WITHIN_MS + 1)
+        await self.work()
 
     async def apply(self, event: Event) -> None:
         first, young = event.id not in self.ever_applied, self.clock.now_ms() - ids.time_ms(event.id) < PLAIN_PUSH_MS
