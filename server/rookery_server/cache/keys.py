@@ -71,6 +71,10 @@ def shard_of_bell(channel: bytes) -> int:
     return int(channel[len(b"bell:{") : -1])
 
 
+WATERMARKS_NODE = b"node"
+"""Field of a watermarks hash: the shard id of the primary it speaks of."""
+
+
 def watermarks(ranges: Ranges) -> bytes:
     """HASH of a primary's watermarks.  It must lie on that primary, so it is named by one of its slots; `ranges` are
     all of them."""

@@ -43,10 +43,16 @@ class ManualClock:
 
 
 class Subject(Protocol):
+    """Its nodes are known, as where a worker has been."""
+
     clock: ManualClock
 
     def process(self, *, relations_life_s: float = limits.RELATIONS_LIFE_S) -> Cache:
         """An adapter of its own, as another process would have it."""
+        ...
+
+    def forget(self) -> None:
+        """No node is known any more, as where no worker has been; connections survive."""
         ...
 
     def node_of(self, number: int) -> str:
@@ -72,9 +78,14 @@ class MemorySubject:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.world = MemoryCacheWorld(self.clock)
+        self.world.adopt()
 
     def process(self, *, relations_life_s: float = limits.RELATIONS_LIFE_S) -> Cache:
         return self.world.client(relations_life_s=relations_life_s)
+
+    def forget(self) -> None:
+        for node in self.world.nodes.values():
+            node.flush()
 
     def node_of(self, number: int) -> str:
         return self.world.node_of(number).name
@@ -112,6 +123,8 @@ class ValkeySubject:
             for first, last, primary, *_ in _run(client, "CLUSTER", "SLOTS"):
                 if primary[2] == me:
                     self._slots.append((first, last, name))
+            marks = keys.watermarks(tuple((first, last) for first, last, of in self._slots if of == name))
+            _run(client, "HSET", marks, keys.WATERMARKS_NODE, name, "flushed", 0)
 
     def close(self) -> None:
         for client in self._clients.values():
@@ -119,6 +132,10 @@ class ValkeySubject:
 
     def process(self, *, relations_life_s: float = limits.RELATIONS_LIFE_S) -> Cache:
         return self._make(self.clock, relations_life_s)
+
+    def forget(self) -> None:
+        for name in self._clients:
+            self.lose_everything(name)
 
     def node_of(self, number: int) -> str:
         slot = keys.slot_of(number)

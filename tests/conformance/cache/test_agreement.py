@@ -165,7 +165,9 @@ class Steps:
 
 @pytest.mark.parametrize("seed", range(25))
 async def test_both_answer_alike_and_leave_the_same(cache: Cache, clock: ManualClock, seed: int) -> None:
-    sides = [Side(cache), Side(MemoryCacheWorld(clock).client())]
+    world = MemoryCacheWorld(clock)
+    world.adopt()
+    sides = [Side(cache), Side(world.client())]
     steps = Steps(seed, clock.now_ms())
     for side in sides:
         await side.open()

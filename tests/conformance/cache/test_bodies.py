@@ -126,3 +126,17 @@ async def test_a_body_that_ran_out_is_missing(subject: Subject, cache: Cache) ->
     await cache.fill_bodies({TWEET: b"body"}, cache.fill_mark())
     subject.shorten(keys.body(TWEET), 0)
     assert await cache.get_bodies([TWEET]) == {}
+
+
+async def test_removal_R6_nothing_is_proven_on_a_node_that_is_not_known(subject: Subject, clock: ManualClock) -> None:
+    """Whoever adopts it empties it, and then a body read before the removal could be filled in."""
+    cache, tweet = subject.process(), clock.tweet(age_ms=10_000)
+    subject.forget()
+    assert not await cache.mark_deleted(tweet)
+    assert not await cache.stub_relations(tweet, 5)
+    assert not await cache.stub_profile(tweet, 5)
+    link = (await cache.open_links())[subject.node_of(tweet)]
+    assert await cache.adopt_empty(link, 10)
+    assert await cache.get_bodies([tweet]) == {}
+    assert await cache.mark_deleted(tweet)
+    assert await cache.get_bodies([tweet]) == {tweet: b""}

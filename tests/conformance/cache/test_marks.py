@@ -14,6 +14,13 @@ TAG = 42
 
 
 @pytest.fixture
+def cache(subject: Subject) -> Cache:
+    """Of nodes where no worker has been."""
+    subject.forget()
+    return subject.process()
+
+
+@pytest.fixture
 async def link(subject: Subject, cache: Cache) -> Link:
     """To a node that was adopted."""
     found = (await cache.open_links())[subject.node_of(TAG)]

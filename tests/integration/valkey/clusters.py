@@ -14,6 +14,7 @@ from typing import Any
 import redis
 
 from rookery_server.cache import keys
+from rookery_server.cache.interface import Link
 from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.cache.redis.settings import Address, RedisSettings
 from rookery_server.dev.node import ValkeyNode
@@ -122,3 +123,11 @@ def tags_on(cache: RedisCache, node: str, count: int, start: int = 1) -> list[in
 
 def fresh_id(sequence: int = 0, age_ms: int = 0) -> int:
     return ids.compose(time.time_ns() // 1_000_000 - age_ms, 1, sequence)
+
+
+async def adopted(cache: RedisCache) -> dict[str, Link]:
+    """As a worker does first: without that nothing is settled (R6)."""
+    links = await cache.open_links()
+    for link in links.values():
+        assert await cache.adopt_empty(link, time.time_ns() // 1_000_000)
+    return links

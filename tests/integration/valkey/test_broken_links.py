@@ -12,7 +12,7 @@ from rookery_server.cache.interface import Link
 from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.cache.redis.errors import NotSent, TimedOut
 from rookery_server.domain.errors import CacheUnavailable, Outcome
-from tests.integration.valkey.clusters import Cluster, fresh_id, tags_on, until
+from tests.integration.valkey.clusters import Cluster, adopted, fresh_id, tags_on, until
 
 QUICK: dict[str, Any] = {"timeout_s": 0.1, "connect_timeout_s": 0.1}
 
@@ -173,6 +173,7 @@ async def test_no_node_answers(tmp_path: Any) -> None:
 
 async def test_scripts_lost_by_a_server_are_brought_back(calm: Cluster) -> None:
     cache = calm.cache()
+    await adopted(cache)
     links = await open_lists(cache, [5])
     for node in calm.stack.valkey:
         calm.ask(node, "SCRIPT", "FLUSH")

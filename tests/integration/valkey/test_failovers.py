@@ -9,20 +9,13 @@ from typing import Any
 from rookery_server.cache.interface import Link, Marks
 from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.dev.node import ValkeyNode
-from tests.integration.valkey.clusters import Cluster, fresh_id, tags_on, until
+from tests.integration.valkey.clusters import Cluster, adopted, fresh_id, tags_on, until
 
 QUICK: dict[str, Any] = {"timeout_s": 0.15, "connect_timeout_s": 0.15}
 
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-async def adopted(cache: RedisCache) -> dict[str, Link]:
-    links = await cache.open_links()
-    for link in links.values():
-        assert await cache.adopt_empty(link, now_ms())
-    return links
 
 
 async def promoted(cluster: Cluster, node: str, old: ValkeyNode) -> ValkeyNode:

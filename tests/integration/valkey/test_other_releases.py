@@ -11,6 +11,7 @@ from rookery_server.cache.interface import HistoryRead, ProfileRead
 from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.cache.redis.commands import Word, pack
 from rookery_server.domain.models import Relations
+from tests.integration.valkey.clusters import adopted
 
 USER = 7
 OF_FORMAT_1 = b"\x01\x01" + struct.pack(">QBQ", 90, 1, 90) + struct.pack(">Iq", 1, 5) + bytes(12)
@@ -34,6 +35,7 @@ async def test_relations_of_another_release_are_loaded_anew(cache: RedisCache, r
 @pytest.mark.parametrize("worker", [True, False])
 async def test_relations_of_another_release_are_stubbed(cache: RedisCache, worker: bool) -> None:
     """Whatever they say of having been stubbed for this change."""
+    await adopted(cache)
     await put(cache, keys.relations(USER), OF_FORMAT_1)
     if worker:
         assert (await cache.overwrite_relations(USER, 90, await cache.open_links(), 7)).inserted == 1

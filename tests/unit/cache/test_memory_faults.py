@@ -53,7 +53,9 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def world(clock: HandClock) -> MemoryCacheWorld:
-    return MemoryCacheWorld(clock, replicated=True)
+    world = MemoryCacheWorld(clock, replicated=True)
+    world.adopt()
+    return world
 
 
 @pytest.fixture
@@ -109,7 +111,6 @@ async def test_a_failover_keeps_a_prefix(cache: Cache, node: Node) -> None:
 
 async def test_what_loses_pushes_loses_the_mark_behind_them(cache: Cache, node: Node) -> None:
     link = (await cache.open_links())[node.name]
-    assert await cache.adopt_empty(link, START_MS)
     await build(cache)
     assert await cache.advance(link, {1: (None, 5)}) == {1: True}
     for lost in range(4):
@@ -157,7 +158,6 @@ async def test_without_replicas_there_is_no_failover(clock: HandClock) -> None:
 
 async def test_a_node_restarts_empty(cache: Cache, node: Node) -> None:
     link = (await cache.open_links())[node.name]
-    await cache.adopt_empty(link, START_MS)
     await build(cache, FRESH)
     node.restart_empty()
     assert not cache.is_current(link)
@@ -235,7 +235,6 @@ async def test_what_fails_before_never_runs(cache: Cache, node: Node, faults: Fa
 async def test_what_fails_after_has_run_and_nobody_knows(cache: Cache, node: Node, faults: Faults) -> None:
     await build(cache)
     links = await cache.open_links()
-    assert await cache.adopt_empty(links[node.name], START_MS)
     faults.planned["after advance"] = refuse
     with pytest.raises(CacheUnavailable):
         await cache.advance(links[node.name], {1: (None, 5)})

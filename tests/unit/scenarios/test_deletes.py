@@ -74,6 +74,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.stores, self.caches = Tallied(self.time, shards=SHARDS), Hooked(self.time)
+        self.caches.adopt()
         for user in (ALICE, BOB):
             self.stores.users[user] = User(user, f"u{user}", Profile(), 0, "1")
 

@@ -109,6 +109,7 @@ class History:
         self.store = MemoryStoreWorld(truth, shards=2)
         self.store.users = self.rows
         self.cache = MemoryCacheWorld(truth, replicated=True)
+        self.cache.adopt()
         self._numbers = itertools.count(1)
         self.people = [ids.compose(START_MS - 10**6, 900, number) for number in range(2)]
         for user_id in self.people:

@@ -69,7 +69,7 @@ class Town:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        self.stores, self.caches = MemoryStoreWorld(self.clock), MemoryCacheWorld(self.clock)
+        self.stores, self.caches = MemoryStoreWorld(self.clock), self.empty_caches()
         self.store = self.stores.client()
         for user in (ALICE, BOB):
             self.stores.users[user] = User(user, f"u{user}", Profile(), 0, "1")
@@ -79,7 +79,12 @@ class Town:
 
     def open_again(self, user: int) -> None:
         self.stores.users[user] = replace(self.stores.users[user], protected=False)
-        self.caches = MemoryCacheWorld(self.clock)  # without a copy of the account as it was
+        self.caches = self.empty_caches()  # without a copy of the account as it was
+
+    def empty_caches(self) -> MemoryCacheWorld:
+        caches = MemoryCacheWorld(self.clock)
+        caches.adopt()
+        return caches
 
     def server(self, hooks: StoreHooks | None = None, clock: TestClock | None = None) -> Graph:
         self.workers += 1

@@ -9,6 +9,7 @@ from rookery_server.cache import keys
 from rookery_server.cache.interface import FillMark, Link
 from rookery_server.cache.memory.node import Node
 from rookery_server.cache.memory.role import Role
+from rookery_server.cache.memory.watermarks import own_marks
 from rookery_server.domain import limits
 from rookery_server.domain.errors import CacheUnavailable
 
@@ -77,9 +78,9 @@ class BodiesRole(Role):
                 node.backlog.setdefault((id(self), "removals"), []).append(lambda: node.run(overwrite))
                 return False
             node.backlog.pop((id(self), "removals"), None)  # a new connection kills its predecessor
-            epoch = node.epoch
+            epoch, known = node.epoch, own_marks(node) is not None
             node.run(overwrite)
-            confirmed = node.confirmed
+            confirmed = node.confirmed and known
             await self._hooks.after(operation, node.name)
         except CacheUnavailable:
             return False

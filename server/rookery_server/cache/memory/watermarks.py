@@ -12,7 +12,8 @@ from rookery_server.cache.memory.values import StoredMarks
 from rookery_server.domain.errors import CacheUnavailable
 
 
-def _own(node: Node) -> StoredMarks | None:
+def own_marks(node: Node) -> StoredMarks | None:
+    """None: the node is new, was emptied, or has another one's."""
     value = node.get(node.watermarks_key)
     return value if isinstance(value, StoredMarks) and value.node == node.name else None
 
@@ -29,7 +30,7 @@ class WatermarksRole(Role):
             return None
 
     async def read_node_marks(self, link: Link) -> Marks:
-        found = await self._over(link, "read_node_marks", _own)
+        found = await self._over(link, "read_node_marks", own_marks)
         return Marks(link, False) if found is None else Marks(link, True, dict(found.marks), found.flushed_ms)
 
     async def advance(self, link: Link, moves: Mapping[int, tuple[int | None, int]]) -> dict[int, bool]:
@@ -37,7 +38,7 @@ class WatermarksRole(Role):
             return {}
 
         def advance(node: Node) -> dict[int, bool]:
-            found = _own(node)
+            found = own_marks(node)
             if found is None:
                 return dict.fromkeys(moves, False)
             moved = {shard: found.marks.get(shard) == expected for shard, (expected, _) in moves.items()}
@@ -49,7 +50,7 @@ class WatermarksRole(Role):
 
     async def adopt_empty(self, link: Link, now_ms: int, stale_ms: int | None = None) -> bool:
         def adopt(node: Node) -> bool:
-            found = _own(node)
+            found = own_marks(node)
             if found is not None and found.flushed_ms != stale_ms:
                 return False
             node.flush()

@@ -14,6 +14,7 @@ from rookery_server.cache.memory.bell import Listener
 from rookery_server.cache.memory.client import MemoryCache
 from rookery_server.cache.memory.hooks import CacheHooks
 from rookery_server.cache.memory.node import Node
+from rookery_server.cache.memory.values import StoredMarks
 from rookery_server.domain import limits
 from rookery_server.domain.clock import Clock, SystemClock
 
@@ -39,6 +40,11 @@ class MemoryCacheWorld:
         self.nodes = {node.name: node for node in self._in_order}
         self.listeners: list[Listener] = []
         self._homes: dict[int, Node] = {}
+
+    def adopt(self) -> None:
+        """Every node is known from now on, as when a worker has been there: without one nothing is ever settled."""
+        for node in self.nodes.values():
+            node.set(node.watermarks_key, StoredMarks(node.name, self.clock.now_ms()), None)
 
     def client(
         self, clock: Clock | None = None, hooks: CacheHooks | None = None, *, relations_life_s: float | None = None

@@ -1,4 +1,4 @@
-"""Overwrites that are proven: acked by the primary, confirmed by every known replica."""
+"""Overwrites that are proven: acked by a primary that is known (R6), confirmed by every known replica of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rookery_server.cache.redis.errors import LinkError, Refused
 from rookery_server.cache.redis.profiles import set_profile_stub
 from rookery_server.cache.redis.relations import stubbed_bytes, version_bytes
 from rookery_server.cache.redis.role import Role
+from rookery_server.cache.redis.topology import Shard
 from rookery_server.domain import limits
 from rookery_server.domain.clock import Clock
 
@@ -65,21 +66,26 @@ class Settler:
     async def _prove(self, group: list[bytes]) -> list[bool]:
         try:
             topology = await self._client.topology()
-            replicas = len(topology.shards[self._node].replicas) if self._node in topology.shards else 0
-            return await self._write(group, replicas)
+            return await self._write(group, topology.shards.get(self._node))
         except LinkError as error:
             self._client.uses.failed(uses.OVERWRITE, error)
             return [False] * len(group)
 
-    async def _write(self, group: list[bytes], replicas: int) -> list[bool]:
-        replies = await self._exchange(group, replicas)
+    async def _write(self, group: list[bytes], node: Shard | None) -> list[bool]:
+        if node is None:
+            return [False] * len(group)
+        # Before the overwrites: whoever adopts a node that is not known empties it first, and with it what they wrote.
+        known = pack("HGET", node.watermarks_key, keys.WATERMARKS_NODE)
+        replies = await self._exchange([known, *group], len(node.replicas))
         if any(is_error(reply) and str(reply).startswith("NOSCRIPT") for reply in replies):
             # Overwriting twice is overwriting.
-            replies = (await self._exchange([*self._client.scripts.loading(), *group], replicas))[-len(group) - 1 :]
-        confirmed = replies.pop()
-        for reply in filter(is_error, replies):
+            again = await self._exchange([*self._client.scripts.loading(), known, *group], len(node.replicas))
+            replies = again[-len(replies) :]
+        name, *overwritten, confirmed = replies
+        for reply in filter(is_error, overwritten):
             self._client.uses.failed(uses.OVERWRITE, Refused(str(reply)))
-        return [not is_error(reply) and isinstance(confirmed, int) and confirmed >= replicas for reply in replies]
+        proven = name == node.id.encode() and isinstance(confirmed, int) and confirmed >= len(node.replicas)
+        return [proven and not is_error(reply) for reply in overwritten]
 
     async def _exchange(self, commands: list[bytes], replicas: int) -> list[Reply]:
         _, connection = await self._client.removal_port(self._node).open()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from rookery_server.cache import keys
 from rookery_server.cache.interface import Link, Marks
 from rookery_server.cache.redis import uses
 from rookery_server.cache.redis.commands import pack
@@ -16,7 +17,7 @@ from rookery_server.cache.redis.errors import LinkError, Malformed, NotSent
 from rookery_server.cache.redis.role import Role
 from rookery_server.domain.errors import Outcome
 
-_NODE, _FLUSHED = b"node", b"flushed"
+_FLUSHED = b"flushed"
 _UNOWNED = "slots without an owner"
 """Stands among the nodes, out of reach, while there are any."""
 
@@ -81,10 +82,10 @@ class WatermarksRole(Role):
 
 
 def _marks(link: Link, fields: dict[bytes, Reply]) -> Marks:
-    if fields.get(_NODE) != link.node.encode():
+    if fields.get(keys.WATERMARKS_NODE) != link.node.encode():
         return Marks(link, known=False)
     try:
-        marks = {int(shard): int(w) for shard, w in fields.items() if shard not in (_NODE, _FLUSHED)}
+        marks = {int(shard): int(w) for shard, w in fields.items() if shard not in (keys.WATERMARKS_NODE, _FLUSHED)}
         return Marks(link, True, marks, int(fields.get(_FLUSHED, 0)))
     except ValueError as error:
         raise Malformed(f"watermarks: {error}") from error

@@ -39,7 +39,9 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def world(clock: HandClock) -> MemoryCacheWorld:
-    return MemoryCacheWorld(clock, replicated=True)
+    world = MemoryCacheWorld(clock, replicated=True)
+    world.adopt()
+    return world
 
 
 @pytest.fixture
