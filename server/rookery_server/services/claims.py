@@ -21,7 +21,9 @@ from rookery_server.domain.limits import (
     WATERMARK_LAG_MS,
 )
 from rookery_server.domain.minting import ClockView
+from rookery_server.services.coalesced import Coalesced
 
+_ALL = 0
 BUILT_WITHIN_MS = round(BUILD_STORE_WITHIN_S * 1000) + 2 * CLOCK_BOUND_MS
 """A list is stored at most so long after its build began, by the clock of any other server."""
 
@@ -67,6 +69,7 @@ class ClaimTracker:
         self._latest: Snapshot | None = None
         self._read_at = 0.0
         self._reading: asyncio.Task[Snapshot] | None = None
+        self._anew: Coalesced[Snapshot] = Coalesced(self._read_for_all)
 
     def by_rows_ms(self) -> int:
         """What rows read from here on may claim, Unix ms: all that was acked until no attempt can be under way any
@@ -98,6 +101,13 @@ class ClaimTracker:
 
     def _ended(self, reading: asyncio.Task[Snapshot]) -> None:
         self._reading = None
+
+    async def anew(self) -> Snapshot:
+        """Marks read from here on, once for all who ask meanwhile."""
+        return (await self._anew.get([_ALL]))[_ALL]
+
+    async def _read_for_all(self, asked: tuple[int, ...]) -> Mapping[int, Snapshot]:
+        return dict.fromkeys(asked, await self.refresh())
 
     async def refresh(self) -> Snapshot:
         """Reads the marks now.  A cache out of reach gives an empty snapshot, which vouches for nothing."""

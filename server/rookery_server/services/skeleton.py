@@ -98,7 +98,7 @@ class Skeletons:
         read = await self._cache.read_home(user_id, want.hint, count)
         if read.exists and self._claims.may_precede(snapshot, read.built_ms):
             # Made by another server of what a primary's successor holds, perhaps, which these marks know nothing of.
-            built_ms, snapshot = read.built_ms, await self._claims.refresh()
+            built_ms, snapshot = read.built_ms, await self._claims.anew()
             read = await self._cache.read_home(user_id, want.hint, count)
             snapshot = snapshot if read.built_ms == built_ms else Snapshot()
         if not read.exists:

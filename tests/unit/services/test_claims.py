@@ -106,3 +106,22 @@ def test_claim_C11_rows_claim_nothing_while_the_clock_is_in_doubt() -> None:
     assert tracker.by_rows_ms() == clock.now_ms() - WATERMARK_LAG_MS
     gate.open = False
     assert tracker.by_rows_ms() == 0
+
+
+async def test_claim_C12_marks_read_from_now_on_are_read_once_for_all_who_ask_meanwhile() -> None:
+    begun = asyncio.Event()
+
+    class Slow(Nodes):
+        async def read_marks(self) -> dict[str, Marks | None]:
+            begun.set()
+            found = await super().read_marks()
+            await asyncio.sleep(0.01)
+            return found
+
+    nodes = Slow(a=_marks(A, 30))
+    tracker = ClaimTracker(nodes, 1, TestClock(), HandGate())
+    first = asyncio.create_task(tracker.anew())
+    await begun.wait()
+    others = [asyncio.create_task(tracker.anew()) for _ in range(5)]
+    assert {read.claim_ms for read in await asyncio.gather(first, *others)} == {30}
+    assert nodes.reads == 2, "the first one's had begun"
