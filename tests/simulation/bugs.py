@@ -275,7 +275,7 @@ DELIVERY_PLANS: dict[Bug, Plan] = {
     old_ids_are_pushed_on_top: Plan(SLOW_PUSHES, 20, first=8),
     builds_ignore_the_token: Plan(SLOW_BUILDS, 20),
     pushes_during_a_build_are_dropped: Plan(SLOW_BUILDS, 20, first=1),
-    rows_before_their_tokens: Plan(SLOW_LOADS, 20),
+    rows_before_their_tokens: Plan(SLOW_LOADS, 60, first=56),
     lists_outlive_their_relations: Plan(SLOW_BUILDS, 20),
     events_before_their_rows: Plan(TORN_BATCHES, 20),
     repeats_keep_the_event_id: Plan(LOST_BATCHES, 20),

@@ -64,9 +64,11 @@ class Whole:
 @pytest.fixture
 async def whole() -> AsyncIterator[Whole]:
     clock, gate = SystemClock(), Gate()
+    caches = MemoryCacheWorld(clock)
+    caches.adopt()
     process = ServerProcess(
         MemoryStoreWorld(clock).client(hooks=gate),
-        MemoryCacheWorld(clock).client(),
+        caches.client(),
         clock,
         Metrics(m.label for m in methods()),
         TrustingIdentity(),
