@@ -46,6 +46,9 @@ ACCOUNTS, FOLLOWS, STAR = 150, 8, 0
 BEHIND_S = 10.0
 """`complete_through` further ago than this is behind; normally it is six to seven seconds ago."""
 CALM_S = 2.0
+POSTERS, POST_EVERY_S, READ_EVERY_S = 5, 0.5, 0.2
+"""Ten posts a second, to a tenth or all of the accounts: twice as many, beside three Cassandra nodes on two processors,
+are what a stall of the machine is hardly ever worked off."""
 _UNCLEAR = (errors.Unavailable, errors.DeadlineExceeded, errors.Internal)
 
 
@@ -156,7 +159,7 @@ class Traffic:
                 self._witness.scrolls.append(await scroll(self._witness.client, self._rng.choice(lane), 50))
             except _UNCLEAR:
                 self._witness.refused += 1
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(READ_EVERY_S)
 
 
 @dataclass(slots=True)
@@ -216,7 +219,8 @@ async def fault_run(
             traffic.burst,
         )
         watchers = [lags.watch(n, c.acting_as(ids[1 + n])) for n, c in enumerate((first, second))]
-        moving = [traffic.poster(0.4) for _ in range(8)] + [traffic.reader(ids[lane::3]) for lane in range(3)]
+        moving = [traffic.poster(POST_EVERY_S) for _ in range(POSTERS)]
+        moving += [traffic.reader(ids[lane::3]) for lane in range(3)]
         began = time.monotonic()
         async with running(watchers), running(moving) as tasks:
             breaks = await _break_all(faults, lags, rng, seconds, say, tasks, only)
