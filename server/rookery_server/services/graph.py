@@ -152,7 +152,9 @@ class Graph:
         with unknown_from_here():
             # Of the time when the account was protected (E18).
             ended_us = await self._requests.grant(followee_id, call.caller_id)
-            return await self._edges.insist(call, call.caller_id, followee_id, ended_us) if ended_us else changed
+            if ended_us and not protected:
+                return await self._edges.insist(call, call.caller_id, followee_id, ended_us)
+        return changed
 
     async def _follow_anew(
         self, call: Call, followee_id: int, old: Edge | None, blocks: Sequence[Block]

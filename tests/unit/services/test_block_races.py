@@ -437,3 +437,23 @@ async def test_edge_E18_no_answer_to_an_old_request_undoes_a_follow_of_an_accoun
         assert not await town.asks(ALICE, BOB), turns.chosen
 
     assert await explore(play) > 50
+
+
+async def test_edge_E20_following_again_brings_no_edge_back_that_a_protected_account_denied() -> None:
+    """An approval sees the denial and takes its edge away; who asked follows again meanwhile."""
+
+    async def play(turns: Turns, choices: Sequence[str]) -> None:
+        town = await _asked(turns, frozenset({"edge", "write_edge", "write_follow_request"}))
+        answers = await turns.play(
+            {
+                "yes": town.deed("yes", "approve", BOB, ALICE),
+                "no": town.deed("no", "deny", BOB, ALICE),
+                "follow": town.deed("follow", "follow", ALICE, BOB),
+            },
+            choices,
+        )
+        _ended(answers["follow"])
+        assert _ended(answers["no"])
+        assert _ended(answers["yes"]) or not await town.follows(ALICE, BOB), turns.chosen
+
+    assert await explore(play) > 400
