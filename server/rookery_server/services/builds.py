@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from rookery_server.cache.interface import Cache, HomeRead, Link
@@ -57,9 +57,12 @@ class Builds:
         new_id: Callable[[], int],
         claims: ClaimTracker,
         tiers: TierDirectory,
+        gathered: Callable[[Iterable[int]], GatheredAuthors],
         witness: Witness = SILENT,
     ):
+        """`gathered`: a merge of these authors, for one build."""
         self._store, self._cache, self._clock, self._new_id, self._claims = store, cache, clock, new_id, claims
+        self._gathered = gathered
         self._tiers, self._loading, self._witness = tiers, Loading(store, cache, clock, tiers), witness
         self._slots = Slots(BUILDS_PER_PROCESS, SLOT_WAIT_S)
         self._running: Coalesced[Built] = Coalesced(self._load, lambda: witness.coalesced("timeline"))
@@ -116,7 +119,7 @@ class Builds:
 
     async def _gather(self, user_id: int, edges: tuple[Edge, ...]) -> tuple[GatheredAuthors, Part]:
         authors = followees_of(edges) | {user_id}
-        gathered = GatheredAuthors(self._store, self._cache, self._clock, self._new_id, self._claims, authors)
+        gathered = self._gathered(authors)
         depth = max(GATHER_MIN, GATHER_FACTOR * HOME_KEPT // len(authors))
         return gathered, await gather_for_build(gathered, depth, HOME_KEPT, enough=PAGE_MAX)
 

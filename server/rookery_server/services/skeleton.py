@@ -53,13 +53,12 @@ class Skeletons:
         tiers: TierDirectory,
         witness: Witness = SILENT,
     ):
-        self._store, self._cache, self._clock, self._new_id = store, cache, clock, new_id
-        self._claims, self._tiers, self._witness = claims, tiers, witness
+        self._store, self._cache, self._claims, self._tiers, self._witness = store, cache, claims, tiers, witness
         self._loading = Loading(store, cache, clock, tiers)
         self._pulled = PulledLists(store, cache, clock, new_id, claims, witness)
         self._merges = Slots(MERGES_PER_PROCESS, SLOT_WAIT_S)
         self._stretches = Stretches(cache, clock, self._merges)
-        self.builds = Builds(store, cache, clock, new_id, claims, tiers, witness)
+        self.builds = Builds(store, cache, clock, new_id, claims, tiers, self._pulled.gathered, witness)
 
     async def open(self, user_id: int, want: Want) -> Reading:
         """Raises CapReached and StoreUnavailable."""
@@ -164,12 +163,9 @@ class Skeletons:
             followees = following
             if followees is None:
                 followees = followees_of(await self._store.following(user_id))
-            return self._authors(followees | {user_id})
+            return self._pulled.gathered(followees | {user_id})
 
         return gather
-
-    def _authors(self, authors: frozenset[int]) -> GatheredAuthors:
-        return GatheredAuthors(self._store, self._cache, self._clock, self._new_id, self._claims, authors)
 
     # --- consistency tokens -----------------------------------------------------------------------------------
 
@@ -183,7 +179,7 @@ class Skeletons:
             return reading
 
         async def gather() -> GatheredAuthors:
-            return self._authors(frozenset({author}))
+            return self._pulled.gathered(frozenset({author}))
 
         return replace(reading, named=History(gather, None, self._merges))
 

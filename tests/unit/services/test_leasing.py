@@ -13,7 +13,7 @@ from rookery_server.domain.leases import IdLease
 from rookery_server.domain.minting import IdMinter, WallGuard
 from rookery_server.services.leasing import LeaseBook, WorkerIdKeeper
 from rookery_server.store.interface import Lease
-from tests.support.hand_clock import START_MS, HandClock
+from tests.support.hand_clock import START_MS, HandClock, HandGate
 
 
 @dataclass
@@ -53,16 +53,11 @@ class Rows:
         return await self._swap(lease.name, lease, replace(lease, owner="")) is not None
 
 
-@dataclass
-class Gate:
-    open: bool = True
-
-
 class Process:
     """One process that mints: keeper, guard and minter over shared rows."""
 
     def __init__(self, rows: Rows, time: HandClock, owner: str, names: Sequence[str] = ("worker-id/7",)) -> None:
-        self.time, self.gate, self.guard = time, Gate(), WallGuard(time)
+        self.time, self.gate, self.guard = time, HandGate(), WallGuard(time)
         self.changes: list[str] = []
         self.keeper = WorkerIdKeeper(
             rows, time, owner, self.gate, self.guard, names=names, choice=random.Random(owner),
