@@ -486,3 +486,37 @@ async def test_build_B20_replies_to_strangers_are_left_out_where_asked(world: Wo
     assert page.info.source is source
     assert list(page.tweet_ids) == [plain, *replies[1::-1], *asked[1::-1]]
     assert page.info.hidden == 1
+
+
+async def test_claim_C12_a_list_built_anew_between_the_two_looks_claims_nothing(world: World) -> None:
+    alice, bob = await pair(world)
+    await posts_of(world, bob, 3)
+    await world.page(alice)
+    claimed = (await world.page(alice)).info
+    assert (claimed.source, claimed.degraded) == (PageSource.LIST, False)
+
+    def built_anew() -> None:
+        world.cache.built_ms[alice] += 1
+
+    world.cache.before["read_marks"] = built_anew
+    page = await world.page(alice)
+    assert (page.info.source, page.info.complete_through_ms) == (PageSource.LIST, 0)
+    assert (await world.page(alice)).info.complete_through_ms == claimed.complete_through_ms
+
+
+async def test_claim_C12_of_a_list_built_anew_in_the_middle_of_a_page_nothing_more_is_read(world: World) -> None:
+    """The marks this page goes by may be older than what that build was made of."""
+    alice, bob = await pair(world)
+    posts = await posts_of(world, bob, 150)
+    for gone in posts[20:]:
+        await world.tweets.delete(world.call(bob), gone)
+    await world.page(alice)
+    await world.age()
+    assert (await world.page(alice, 20)).info.source is PageSource.LIST
+
+    def built_anew() -> None:
+        world.cache.built_ms[alice] += 1
+
+    world.cache.before["get_bodies"] = built_anew
+    page = await world.page(alice, 20)
+    assert (page.info.source, list(page.tweet_ids)) == (PageSource.HISTORY, posts[19::-1])
