@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import StoreUnavailable
 from rookery_server.domain.frames import frame
-from rookery_server.domain.limits import MAX_ROUNDS, PAGE_DEFAULT, PAGE_MAX
+from rookery_server.domain.limits import DEGRADED_AFTER_MS, MAX_ROUNDS, PAGE_DEFAULT, PAGE_MAX
 from rookery_server.domain.models import Tweet
 from rookery_server.domain.rules import Hidden, Viewer, hidden_anywhere
 from rookery_server.domain.tokens import ConsistencyToken, PageCursor
@@ -86,15 +86,15 @@ class UserTimelines:
         size = checked_page_size(page_size, PAGE_DEFAULT, PAGE_MAX)
         await self._users.require(checked_id(user_id, "user_id"))
         until = self._clock.monotonic() + call.left(self._clock) / 2
-        complete_through_ms = self._claims.by_rows_ms()
+        # The rows are the truth; the viewer's relations and the standings they are judged by are copies (C13).
+        complete_through_ms = min(self._claims.by_rows_ms(), (await self._claims.snapshot()).claim_ms)
         viewer = await self._sight.onto_profile(call, user_id, token)
         profile = _Profile(self._codec, self._sight.facts, viewer, exclude_replies, named_users(token))
         profile.last_id = cursor.last_id if cursor else None
         end = await self._fill(profile, user_id, size, until)
         next_cursor = None if end or profile.last_id is None else PageCursor(profile.last_id)
-        info = PageInfo(
-            PageSource.HISTORY, end, complete_through_ms, degraded=not complete_through_ms, hidden=profile.hidden
-        )
+        degraded = self._clock.now_ms() - complete_through_ms > DEGRADED_AFTER_MS
+        info = PageInfo(PageSource.HISTORY, end, complete_through_ms, degraded=degraded, hidden=profile.hidden)
         return TimelinePage(
             tuple(profile.bodies),
             tuple(tweet.id for tweet in profile.tweets),

@@ -6,7 +6,7 @@ import pytest
 
 from rookery_server.domain.errors import InvalidArgument, NotFound, StoreUnavailable
 from rookery_server.domain.frames import frame
-from rookery_server.domain.limits import MAX_ROUNDS, WATERMARK_LAG_MS
+from rookery_server.domain.limits import DEGRADED_AFTER_MS, MARKS_GOOD_FOR_S, MAX_ROUNDS, WATERMARK_LAG_MS
 from rookery_server.domain.tokens import PageCursor
 from rookery_server.services.pages import PageSource
 from tests.unit.services.world import World
@@ -35,6 +35,7 @@ async def test_a_scroll_shows_all_once(world: World, size: int) -> None:
 async def test_a_page_is_framed_and_says_what_it_claims(world: World) -> None:
     alice = world.user()
     tweet = await world.posted(alice)
+    await world.mark(world.clock.now_ms())
     page = await world.profiles.page(world.call(0), alice, 0)
     assert page.bodies == (frame(tweet.body),)
     assert page.author_ids == (alice,)
@@ -42,6 +43,40 @@ async def test_a_page_is_framed_and_says_what_it_claims(world: World) -> None:
     assert page.info.source is PageSource.HISTORY
     assert page.info.complete_through_ms == world.clock.now_ms() - WATERMARK_LAG_MS
     assert not page.info.degraded
+
+
+async def test_claim_C13_a_profile_claims_no_more_than_its_copies(world: World) -> None:
+    """An unblock that was not settled: the rows are there, and the viewer's relations hide them still."""
+    alice, bob, carol = world.user(), world.user(), world.user()
+    quoted = await world.post(carol)
+    await world.graph.block(world.call(carol), bob)
+    await world.work()
+    assert (await world.profiles.page(world.call(bob), alice, 20)).info.hidden == 0
+    quoting = await world.post(alice, quoted_id=quoted)
+    world.cache.down.add(world.cache.node_of(bob))
+    unblocked_ms = world.clock.now_ms()
+    await world.graph.unblock(world.call(carol), bob)
+    world.cache.down.clear()
+    world.clock.advance(2 * DEGRADED_AFTER_MS)
+    await world.mark(unblocked_ms - 1)
+    page = await world.profiles.page(world.call(bob), alice, 20)
+    assert (page.tweet_ids, page.info.complete_through_ms) == ((), unblocked_ms - 1)
+    assert page.info.degraded
+    await world.work()
+    page = await world.profiles.page(world.call(bob), alice, 20)
+    assert page.tweet_ids == (quoting,)
+    assert page.info.complete_through_ms == world.clock.now_ms() - WATERMARK_LAG_MS
+    assert not page.info.degraded
+
+
+async def test_claim_C13_without_the_cache_a_profile_claims_nothing(world: World) -> None:
+    alice, bob = world.user(), world.user()
+    tweet = await world.post(alice)
+    world.cache.down.update(world.cache.nodes)
+    world.clock.advance(round(MARKS_GOOD_FOR_S * 1000) + 1)
+    page = await world.profiles.page(world.call(bob), alice, 20)
+    assert page.tweet_ids == (tweet,)
+    assert (page.info.complete_through_ms, page.info.degraded) == (0, True)
 
 
 async def test_deleted_tweets_are_filled_up_from_below(world: World) -> None:

@@ -176,7 +176,9 @@ class World:
         elif event.kind is EventKind.ACCOUNT:
             await self.cache.stub_profile(event.subject, event.id)
         else:
-            await self.cache.stub_relations(event.subject, event.version)
+            both = event.kind in (EventKind.BLOCK, EventKind.UNBLOCK)
+            for user in (event.subject, event.target) if both else (event.subject,):
+                await self.cache.stub_relations(user, event.version)
 
     # --- the oracle -------------------------------------------------------------------------------------------
 
