@@ -14,15 +14,14 @@ def spread(values: Sequence[float], digits: int = 1) -> list[float | None]:
 
 
 def p99(values: Sequence[float]) -> float:
-    """Of at least two."""
     return _cuts(values)[98]
 
 
 def p50_p99_ms(seconds: Sequence[float]) -> list[float]:
-    """Of at least two."""
     cuts = _cuts(seconds)
     return [round(cuts[49] * 1000, 1), round(cuts[98] * 1000, 1)]
 
 
 def _cuts(values: Sequence[float]) -> list[float]:
-    return statistics.quantiles(values, n=100)
+    """Hundredths; of a single value they are all that."""
+    return statistics.quantiles(values, n=100) if len(values) > 1 else [values[0]] * 99
