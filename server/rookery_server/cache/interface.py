@@ -60,9 +60,10 @@ class Watermarks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RelationsRead:
-    """`seen`: the raw value (None: absent), to be handed back to `store_relations`.  `relations` is None when the
-    value is absent or a stub; `version` is then the stub's version, or 0."""
+    """What stands in the cache, to be handed back to `store_relations`.  `seen`: the raw value (None: absent), read
+    over `link`.  `relations` is None when the value is absent or a stub; `version` is then the stub's version, or 0."""
 
+    link: Link
     seen: bytes | None
     version: int
     relations: Relations | None
@@ -101,9 +102,10 @@ class HistoryRead:
 
 @dataclass(frozen=True, slots=True)
 class ProfileRead:
-    """`seen`: the raw value (None: absent), to be handed back to `store_profiles`.  `value` is None when absent or a
-    stub."""
+    """What stands in the cache, to be handed back to `store_profiles`.  `seen`: the raw value (None: absent), read over
+    `link`.  `value` is None when absent or a stub."""
 
+    link: Link
     seen: bytes | None
     value: bytes | None
 
@@ -183,8 +185,8 @@ class Lists(Protocol):
         among them."""
         ...
 
-    async def store_relations(self, user_id: int, seen: bytes | None, relations: Relations) -> bool:
-        """Stores over exactly what was seen before Cassandra was read; False if it changed meanwhile."""
+    async def store_relations(self, user_id: int, over: RelationsRead, relations: Relations) -> bool:
+        """Stores over exactly what was read before Cassandra was, and over that link; False if it changed meanwhile."""
         ...
 
     async def post_own(self, author_id: int, tweet_id: int, framed: bytes) -> None:
@@ -227,9 +229,9 @@ class Profiles(Protocol):
         """One trip for each node; accounts whose node cannot answer are absent."""
         ...
 
-    async def store_profiles(self, values: Mapping[int, tuple[bytes | None, bytes]]) -> None:
-        """User → (seen before the truth was read, value): each stored (1 h) only over exactly what was seen.  Never
-        raises."""
+    async def store_profiles(self, values: Mapping[int, tuple[ProfileRead, bytes]]) -> None:
+        """User → (read before the truth was, value): each stored (1 h) only over exactly what was seen, and over that
+        link.  Never raises."""
         ...
 
 
@@ -319,7 +321,7 @@ class Deliveries(Protocol):
     async def adopt_empty(self, link: Link, now_ms: int, stale_ms: int | None = None) -> bool:
         """For a node that is not `known`: flushes it and writes its own shard id with `flushed_ms` = now, once:
         False if another worker did.  For a known one too far behind: likewise, if `stale_ms` is still its
-        `flushed_ms`."""
+        `flushed_ms`; it ceases to be known, and then every other link to it ends before it is flushed."""
         ...
 
 

@@ -99,6 +99,6 @@ class CachedProfiles:
         """Only where the cache could be asked before, and only over what it said (A9)."""
         if self._clock.monotonic() - began > FILL_MAX_AGE_S:
             return
-        fills = {id_: (seen[id_].seen, encode(user)) for id_, user in rows.items() if id_ in seen}
+        fills = {id_: (seen[id_], encode(user)) for id_, user in rows.items() if id_ in seen}
         if fills:
             await self._cache.store_profiles(fills)

@@ -68,6 +68,6 @@ async def load_relations(
 async def keep_relations(cache: Lists, user_id: int, seen: RelationsRead, relations: Relations) -> None:
     """Stores them over exactly what was seen before the truth was read (R2); best effort."""
     try:
-        await cache.store_relations(user_id, seen.seen, relations)
+        await cache.store_relations(user_id, seen, relations)
     except CacheUnavailable:
         return  # the next read loads them again

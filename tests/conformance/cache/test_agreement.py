@@ -6,6 +6,7 @@ For the memory adapter itself this shows that it is deterministic; for any other
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ class Side:
         self.cache = cache
         self.links: dict[str, Link] = {}
         self.tokens: dict[tuple[str, int], tuple[int, Link]] = {}
-        self.seen: dict[int, bytes | None] = {}
+        self.seen: dict[int, RelationsRead] = {}
         self.profiles: dict[int, ProfileRead] = {}
 
     async def open(self) -> None:
@@ -65,13 +66,14 @@ class Side:
         return await self.cache.stub_relations(user, version, version)
 
     async def look(self, user: int) -> None:
-        self.seen[user] = (await self.cache.read_home(user, 0, 1)).relations.seen
+        self.seen[user] = (await self.cache.read_home(user, 0, 1)).relations
 
     async def load(self, user: int, version: int) -> bool:
-        return await self.cache.store_relations(user, self.seen.get(user), Relations(version, frozenset({version})))
+        seen = self.seen.get(user) or replace(await self.cache.read_relations(user), seen=None)
+        return await self.cache.store_relations(user, seen, Relations(version, frozenset({version})))
 
     async def keep(self, user: int, gathered: list[int], version: int) -> bool:
-        seen = self.seen.get(user)
+        seen = self.seen[user].seen if user in self.seen else None
         history = HistoryRead(version + 1, version, tuple(gathered), version, -version)
         return seen is not None and await self.cache.store_history(user, seen, history)
 
@@ -85,7 +87,7 @@ class Side:
         self.profiles = await self.cache.read_profiles(USERS)
 
     async def load_profiles(self, users: list[int], version: int) -> None:
-        seen = {user: self.profiles[user].seen for user in users if user in self.profiles}
+        seen = {user: self.profiles[user] for user in users if user in self.profiles}
         await self.cache.store_profiles({user: (one, b"%d" % version) for user, one in seen.items()})
 
     async def read(self, start: int, count: int) -> Any:

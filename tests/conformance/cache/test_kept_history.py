@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rookery_server.cache import keys
-from rookery_server.cache.interface import Cache, HistoryRead, Link
+from rookery_server.cache.interface import Cache, HistoryRead, Link, RelationsRead
 from rookery_server.domain import ids
 from rookery_server.domain.models import Relations
 from tests.conformance.cache.subjects import ManualClock, Subject
@@ -18,13 +18,13 @@ def history(clock: ManualClock, count: int = 3) -> HistoryRead:
     return HistoryRead(kept[0] + 1 if kept else ids.MAX_ID, kept[-1] if kept else 0, kept, 7, clock.now_ms() - 5_000)
 
 
-async def seen(cache: Cache) -> bytes | None:
-    return (await cache.read_home(USER, 0, 1)).relations.seen
+async def seen(cache: Cache) -> RelationsRead:
+    return await cache.read_relations(USER)
 
 
 async def loaded(cache: Cache, version: int = 7) -> bytes:
     assert await cache.store_relations(USER, await seen(cache), Relations(version))
-    raw = await seen(cache)
+    raw = (await seen(cache)).seen
     assert raw is not None
     return raw
 
@@ -47,7 +47,7 @@ async def test_history_is_kept_over_an_older_stretch(cache: Cache, clock: Manual
 
 async def test_history_of_other_relations_is_not_kept(cache: Cache, subject: Subject, clock: ManualClock) -> None:
     raw = await loaded(cache)
-    assert await cache.store_relations(USER, raw, Relations(7, muted={5: 0}))
+    assert await cache.store_relations(USER, await seen(cache), Relations(7, muted={5: 0}))
     assert not await cache.store_history(USER, raw, history(clock))
     subject.shorten(keys.relations(USER), 0)
     assert not await cache.store_history(USER, raw, history(clock))

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from rookery_server.cache.interface import Cache, Link, Marks
+from rookery_server.cache.interface import Cache, Link, Marks, ProfileRead, RelationsRead
 from rookery_server.domain.errors import CacheUnavailable
+from rookery_server.domain.models import Relations
 from tests.conformance.cache.subjects import Subject, ended, relinked
 
 TAG = 42
@@ -201,6 +202,30 @@ async def test_a_known_node_too_far_behind_is_flushed_once(cache: Cache, link: L
     assert await cache.get_bodies([TAG]) == {}
     assert await cache.read_node_marks(link) == Marks(link, True, {}, 20)
     assert not await cache.adopt_empty(link, 30, 10)
+
+
+async def test_claim_C8_nothing_read_before_a_known_node_is_flushed_is_filled_in_after(
+    subject: Subject, cache: Cache, link: Link
+) -> None:
+    """The flush takes the removal along that would have refused it."""
+    server = subject.process()
+    links = await server.open_links()
+    no_relations, no_profile = await server.read_relations(TAG), (await server.read_profiles([TAG]))[TAG]
+    before = server.fill_mark()
+    assert await server.mark_deleted(TAG)
+    assert await server.stub_relations(TAG, 7)
+    assert await server.stub_profile(TAG, 7)
+    assert await cache.adopt_empty(link, 20, 10)
+    assert cache.is_current(link)
+    await server.fill_bodies({TAG: b"deleted long since"}, before)
+    with pytest.raises(CacheUnavailable):
+        await server.store_relations(TAG, no_relations, Relations(1))
+    await server.store_profiles({TAG: (no_profile, b"before")})
+    assert not server.is_current(links[link.node])
+    now = await relinked(server, links[link.node])
+    assert await server.get_bodies([TAG]) == {}
+    assert await server.read_relations(TAG) == RelationsRead(now, None, 0, None)
+    assert await server.read_profiles([TAG]) == {TAG: ProfileRead(now, None, None)}
 
 
 async def test_an_unknown_node_is_adopted_whatever_is_believed_of_it(subject: Subject, cache: Cache) -> None:

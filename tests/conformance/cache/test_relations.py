@@ -10,9 +10,10 @@ import pytest
 from rookery_server.cache import keys
 from rookery_server.cache.interface import Cache, Delivered, Link, RelationsRead
 from rookery_server.domain import limits
+from rookery_server.domain.errors import CacheUnavailable
 from rookery_server.domain.models import Relations
 from tests.conformance.cache.lists import TOKEN, begun_home, build_home
-from tests.conformance.cache.subjects import ManualClock, Subject
+from tests.conformance.cache.subjects import ManualClock, Subject, ended, relinked
 
 USER = 42
 LOADED = Relations(
@@ -29,6 +30,11 @@ async def relations(cache: Cache, user_id: int = USER) -> RelationsRead:
     return (await cache.read_home(user_id, 0, 1)).relations
 
 
+async def absent(cache: Cache) -> RelationsRead:
+    """What a loader hands back that saw nothing."""
+    return RelationsRead((await relations(cache)).link, None, 0, None)
+
+
 @pytest.fixture
 async def links(cache: Cache) -> dict[str, Link]:
     return await cache.open_links()
@@ -38,7 +44,7 @@ async def links(cache: Cache) -> dict[str, Link]:
 
 
 async def test_relations_are_stored_over_absence(subject: Subject, cache: Cache) -> None:
-    assert await cache.store_relations(USER, None, LOADED)
+    assert await cache.store_relations(USER, await absent(cache), LOADED)
     read = await relations(subject.process())
     assert (read.version, read.relations) == (7, LOADED)
     assert read.seen is not None
@@ -49,18 +55,18 @@ async def test_relations_are_stored_over_the_stub_that_was_seen(cache: Cache) ->
     assert await cache.stub_relations(USER, 9)
     read = await relations(cache)
     assert (read.version, read.relations) == (9, None)
-    assert await cache.store_relations(USER, read.seen, Relations(9))
+    assert await cache.store_relations(USER, read, Relations(9))
     assert (await relations(cache)).relations == Relations(9)
 
 
 async def test_relations_are_stored_over_nothing_else(cache: Cache) -> None:
-    assert await cache.store_relations(USER, None, LOADED)
-    assert not await cache.store_relations(USER, None, Relations(8))
-    loaded = (await relations(cache)).seen
+    assert await cache.store_relations(USER, await absent(cache), LOADED)
+    assert not await cache.store_relations(USER, await absent(cache), Relations(8))
+    loaded = await relations(cache)
     await cache.stub_relations(USER, 20)
-    assert not await cache.store_relations(USER, None, Relations(20))
+    assert not await cache.store_relations(USER, await absent(cache), Relations(20))
     assert not await cache.store_relations(USER, loaded, Relations(20))
-    first = (await relations(cache)).seen
+    first = await relations(cache)
     await cache.stub_relations(USER, 30)
     assert not await cache.store_relations(USER, first, Relations(20))
     read = await relations(cache)
@@ -69,18 +75,33 @@ async def test_relations_are_stored_over_nothing_else(cache: Cache) -> None:
 
 async def test_a_value_that_ran_out_is_not_what_was_seen(subject: Subject, cache: Cache) -> None:
     await cache.stub_relations(USER, 9)
-    seen = (await relations(cache)).seen
+    seen = await relations(cache)
     subject.shorten(keys.relations(USER), 0)
     assert (await relations(cache)).seen is None
     assert not await cache.store_relations(USER, seen, Relations(9))
-    assert await cache.store_relations(USER, None, Relations(9))
+    assert await cache.store_relations(USER, await absent(cache), Relations(9))
+
+
+async def test_removal_R2_relations_are_stored_over_the_link_they_were_read_on(subject: Subject, cache: Cache) -> None:
+    """A node that came back empty meanwhile says no more of what happened than the absence that was seen."""
+    nothing = await relations(cache)
+    subject.drop_connections(nothing.link.node)
+    await ended(cache, nothing.link)
+    with pytest.raises(CacheUnavailable):
+        await cache.store_relations(USER, nothing, LOADED)
+    await relinked(cache, nothing.link)
+    with pytest.raises(CacheUnavailable):
+        await cache.store_relations(USER, nothing, LOADED)
+    assert (await relations(cache)).seen is None
+    assert await cache.store_relations(USER, await relations(cache), LOADED)
 
 
 async def test_of_two_loaders_at_once_one_stores(subject: Subject, cache: Cache) -> None:
     other = subject.process()
     for user_id in range(500, 520):
         done = await asyncio.gather(
-            cache.store_relations(user_id, None, Relations(1)), other.store_relations(user_id, None, Relations(2))
+            cache.store_relations(user_id, await relations(cache, user_id), Relations(1)),
+            other.store_relations(user_id, await relations(other, user_id), Relations(2)),
         )
         assert sorted(done) == [False, True]
         assert (await relations(cache, user_id)).version == (1 if done[0] else 2)
@@ -88,15 +109,15 @@ async def test_of_two_loaders_at_once_one_stores(subject: Subject, cache: Cache)
 
 async def test_relations_of_nobody_and_of_thousands(cache: Cache) -> None:
     many = Relations(1, frozenset(range(1, 5_000)))
-    assert await cache.store_relations(USER, None, Relations(0))
+    assert await cache.store_relations(USER, await absent(cache), Relations(0))
     assert (await relations(cache)).relations == Relations(0)
-    assert await cache.store_relations(USER, (await relations(cache)).seen, many)
+    assert await cache.store_relations(USER, await relations(cache), many)
     assert (await relations(cache)).relations == many
 
 
 async def test_who_blocks_the_viewer_may_be_too_many_to_carry(cache: Cache) -> None:
     """Which is not the same as nobody."""
-    assert await cache.store_relations(USER, None, Relations(1, blocked_by=None))
+    assert await cache.store_relations(USER, await absent(cache), Relations(1, blocked_by=None))
     assert (await relations(cache)).relations == Relations(1, blocked_by=None)
 
 
@@ -112,8 +133,8 @@ async def test_who_blocks_the_viewer_may_be_too_many_to_carry(cache: Cache) -> N
 )
 async def test_what_was_seen_is_seen_exactly(cache: Cache, changed: Relations) -> None:
     """Values of one version that differ are different values: whoever saw one may not write over the other."""
-    assert await cache.store_relations(USER, None, Relations(7, muted={5: 0}))
-    first = (await relations(cache)).seen
+    assert await cache.store_relations(USER, await absent(cache), Relations(7, muted={5: 0}))
+    first = await relations(cache)
     assert await cache.store_relations(USER, first, changed)
     assert not await cache.store_relations(USER, first, LOADED)
     assert (await relations(cache)).relations == changed
@@ -124,7 +145,7 @@ async def test_what_was_seen_is_seen_exactly(cache: Cache, changed: Relations) -
 
 async def test_a_stub_takes_the_home_list_along(subject: Subject, cache: Cache, clock: ManualClock) -> None:
     await build_home(cache, USER, [clock.tweet()], whole=True, version=7)
-    await cache.store_relations(USER, None, LOADED)
+    await cache.store_relations(USER, await absent(cache), LOADED)
     assert await cache.stub_relations(USER, 9)
     read = await cache.read_home(USER, 0, 1)
     assert (read.exists, read.built_under, read.relations.relations) == (False, None, None)
@@ -157,7 +178,7 @@ async def test_versions_only_rise(cache: Cache, links: dict[str, Link], worker: 
 
 
 async def test_stubs_rise_over_loaded_relations_too(cache: Cache, links: dict[str, Link]) -> None:
-    await cache.store_relations(USER, None, Relations(100))
+    await cache.store_relations(USER, await absent(cache), Relations(100))
     assert await cache.overwrite_relations(USER, 5, links) == Delivered(inserted=1)
     read = await relations(cache)
     assert (read.version, read.relations) == (101, None)
@@ -175,18 +196,18 @@ async def test_relations_live_as_long_as_they_are_told_to(
     subject: Subject, cache: Cache, links: dict[str, Link]
 ) -> None:
     """What decides for how long a tier change is announced."""
-    assert await cache.store_relations(USER, None, LOADED)
+    assert await cache.store_relations(USER, await absent(cache), LOADED)
     assert subject.left_s(keys.relations(USER)) == pytest.approx(limits.RELATIONS_LIFE_S, abs=60)
     short = subject.process(relations_life_s=100.5)
     for version in (20, 30):
-        assert await short.store_relations(USER, (await relations(cache)).seen, LOADED)
+        assert await short.store_relations(USER, await relations(short), LOADED)
         assert subject.left_s(keys.relations(USER)) == pytest.approx(100, abs=20)
         assert await cache.stub_relations(USER, version)
         assert subject.left_s(keys.relations(USER)) == pytest.approx(limits.RELATIONS_LIFE_S, abs=60)
         assert await short.stub_relations(USER, version)
         assert subject.left_s(keys.relations(USER)) == pytest.approx(100, abs=20)
     subject.shorten(keys.relations(USER), 0)
-    assert await short.store_relations(USER, None, LOADED)
+    assert await short.store_relations(USER, await absent(short), LOADED)
     assert subject.left_s(keys.relations(USER)) == pytest.approx(100, abs=20)
 
 
@@ -254,7 +275,7 @@ async def test_eight_changes_are_remembered_through_loads(
 ) -> None:
     for version in range(1, 10):
         await cache.overwrite_relations(USER, version, links, version)
-        seen = (await relations(cache)).seen
+        seen = await relations(cache)
         assert await cache.store_relations(USER, seen, Relations(version, frozenset({version})))
     await build_home(cache, USER, [clock.tweet()], whole=True)
     for version in range(2, 10):
@@ -275,8 +296,10 @@ async def test_a_node_that_lost_everything_is_stubbed_again(
 
 
 async def test_relations_are_read_alone_as_with_the_list(subject: Subject, cache: Cache) -> None:
-    assert await cache.read_relations(USER) == RelationsRead(None, 0, None)
+    assert await cache.read_relations(USER) == await absent(cache)
     await cache.stub_relations(USER, 9)
     assert await cache.read_relations(USER) == await relations(cache)
-    await cache.store_relations(USER, (await cache.read_relations(USER)).seen, LOADED)
-    assert await subject.process().read_relations(USER) == await relations(cache)
+    await cache.store_relations(USER, await cache.read_relations(USER), LOADED)
+    other = subject.process()
+    assert await other.read_relations(USER) == await relations(other)
+    assert (await relations(other)).relations == LOADED

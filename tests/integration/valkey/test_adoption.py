@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from rookery_server.cache.redis.cache import RedisCache
+from tests.conformance.cache.subjects import ended, relinked
 from tests.integration.valkey.clusters import Cluster, tags_on
 
 
@@ -51,6 +52,24 @@ async def test_a_known_node_too_far_behind_is_flushed_once(calm: Cluster) -> Non
     assert not await cache.adopt_empty(link, 30, 10)
     marks = await cache.read_node_marks(link)
     assert (marks.known, marks.marks, marks.flushed_ms) == (True, {}, 20)
+
+
+async def test_claim_C8_whoever_finds_a_node_given_up_ends_its_links_before_adopting_it(calm: Cluster) -> None:
+    """The one that gave it up crashed before it could."""
+    crashed, next_one, server = calm.cache(), calm.cache(), calm.cache()
+    node = sorted(await crashed.open_links())[0]
+    before = (await server.open_links())[node]
+    link = (await crashed.open_links())[node]
+    assert await crashed.adopt_empty(link, 10)
+    assert await crashed._adopt(link, 20, 10, "") == -1
+    assert not (await next_one.read_node_marks((await next_one.open_links())[node])).known
+    assert server.is_current(before)
+    assert await next_one.adopt_empty((await next_one.open_links())[node], 30)
+    await ended(server, before)
+    await ended(crashed, link)
+    assert not await crashed.adopt_empty(await relinked(crashed, link), 40)
+    marks = await next_one.read_node_marks((await next_one.open_links())[node])
+    assert (marks.known, marks.marks, marks.flushed_ms) == (True, {}, 30)
 
 
 async def test_marks_of_another_node_are_not_its_own(calm: Cluster) -> None:

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from rookery_server.cache import keys
-from rookery_server.cache.interface import HistoryRead, ProfileRead
+from rookery_server.cache.interface import HistoryRead
 from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.cache.redis.commands import Word, pack
 from rookery_server.domain.models import Relations
@@ -28,7 +28,7 @@ async def test_relations_of_another_release_are_loaded_anew(cache: RedisCache, r
     await put(cache, keys.relations(USER), raw)
     read = (await cache.read_home(USER, 0, 1)).relations
     assert (read.seen, read.version, read.relations) == (raw, 0, None)
-    assert await cache.store_relations(USER, raw, Relations(95, muted={5: 0}))
+    assert await cache.store_relations(USER, read, Relations(95, muted={5: 0}))
     assert (await cache.read_home(USER, 0, 1)).relations.relations == Relations(95, muted={5: 0})
 
 
@@ -58,15 +58,16 @@ async def test_a_list_with_meta_of_another_release_counts_as_missing(cache: Redi
 
 async def test_a_profile_of_another_release_is_loaded_anew(cache: RedisCache) -> None:
     await put(cache, keys.profile(USER), b"\x02\x01who")
-    assert await cache.read_profiles([USER]) == {USER: ProfileRead(b"\x02\x01who", None)}
-    await cache.store_profiles({USER: (b"\x02\x01who", b"me")})
+    read = (await cache.read_profiles([USER]))[USER]
+    assert (read.seen, read.value) == (b"\x02\x01who", None)
+    await cache.store_profiles({USER: (read, b"me")})
     assert (await cache.read_profiles([USER]))[USER].value == b"me"
 
 
 async def test_history_of_another_release_is_missing(cache: RedisCache) -> None:
     await put(cache, keys.history(USER), b"\x02" + bytes(40))
     assert await cache.read_history(USER) is None
-    assert await cache.store_relations(USER, None, Relations(1))
+    assert await cache.store_relations(USER, await cache.read_relations(USER), Relations(1))
     seen = (await cache.read_home(USER, 0, 1)).relations.seen
     assert seen is not None
     assert await cache.store_history(USER, seen, HistoryRead(9, 7, (8,), 1, 5))

@@ -83,16 +83,16 @@ class SimpleCache:
         version, relations = self.relations.get(user_id, (0, None))
         seen = self._seen(user_id)
         exists, ids, reached, whole = _slice(self.homes.get(user_id), start, count)
-        read = RelationsRead(seen, version, relations)
+        read = RelationsRead(link, seen, version, relations)
         return HomeRead(
             link, exists, ids, reached, whole, self.built_under.get(user_id), read, self.built_ms.get(user_id, 0)
         )
 
     async def read_relations(self, user_id: int) -> RelationsRead:
         await self._begin("read_relations")
-        self.link(user_id)
+        link = self.link(user_id)
         version, relations = self.relations.get(user_id, (0, None))
-        return RelationsRead(self._seen(user_id), version, relations)
+        return RelationsRead(link, self._seen(user_id), version, relations)
 
     async def read_authors(self, author_ids: Sequence[int], depth: int) -> dict[int, AuthorRead]:
         await self._begin("read_authors")
@@ -156,10 +156,11 @@ class SimpleCache:
             if self.is_current(one.link) and _finish(self.authors, one.author_id, token, one.ids, one.whole)
         )
 
-    async def store_relations(self, user_id: int, seen: bytes | None, relations: Relations) -> bool:
+    async def store_relations(self, user_id: int, over: RelationsRead, relations: Relations) -> bool:
         await self._begin("store_relations")
-        self.link(user_id)
-        if self._seen(user_id) != seen:
+        if not self.is_current(over.link):
+            raise CacheUnavailable
+        if self._seen(user_id) != over.seen:
             return False
         self.relations[user_id] = (relations.version, relations)
         return True
@@ -228,15 +229,18 @@ class SimpleCache:
     async def read_profiles(self, user_ids: Sequence[int]) -> dict[int, ProfileRead]:
         await self._begin("read_profiles")
         here = [id_ for id_ in user_ids if self.node_of(id_) not in self.down]
-        return {id_: ProfileRead(self._seen_profile(id_), self.profiles.get(id_, (0, None))[1]) for id_ in here}
+        return {id_: self._profile(id_) for id_ in here}
+
+    def _profile(self, user_id: int) -> ProfileRead:
+        return ProfileRead(self.link(user_id), self._seen_profile(user_id), self.profiles.get(user_id, (0, None))[1])
 
     def _seen_profile(self, user_id: int) -> bytes | None:
         return str(self.profiles[user_id]).encode() if user_id in self.profiles else None
 
-    async def store_profiles(self, values: Mapping[int, tuple[bytes | None, bytes]]) -> None:
+    async def store_profiles(self, values: Mapping[int, tuple[ProfileRead, bytes]]) -> None:
         await self._begin("store_profiles")
-        for user_id, (seen, value) in values.items():
-            if self.node_of(user_id) not in self.down and self._seen_profile(user_id) == seen:
+        for user_id, (over, value) in values.items():
+            if self.is_current(over.link) and self._seen_profile(user_id) == over.seen:
                 self.profiles[user_id] = (self.profiles.get(user_id, (0, None))[0], value)
 
     async def stub_profile(self, user_id: int, version: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rookery_server.cache import keys
 from rookery_server.cache.interface import HistoryRead
 from rookery_server.cache.memory.node import Node
-from rookery_server.cache.memory.relations import read_relations
+from rookery_server.cache.memory.relations import seen
 from rookery_server.cache.memory.role import Role
 
 
@@ -16,7 +16,7 @@ class HistoriesRole(Role):
 
     async def store_history(self, user_id: int, relations_seen: bytes, history: HistoryRead) -> bool:
         def store(node: Node) -> bool:
-            if read_relations(node, user_id).seen != relations_seen:
+            if seen(node, user_id) != relations_seen:
                 return False
             node.set(keys.history(user_id), history, keys.HISTORY_LIFE_S)
             return True

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rookery_server.cache import keys
 from rookery_server.cache.interface import AuthorRead, HomeRead, Link, LoadedList
 from rookery_server.cache.memory.bodies import set_if_absent
 from rookery_server.cache.memory.node import Node
 from rookery_server.cache.memory.placing import Placed, finished, place, under_build
-from rookery_server.cache.memory.relations import read_relations
+from rookery_server.cache.memory.relations import read_value, stored
 from rookery_server.cache.memory.role import Role
 from rookery_server.cache.memory.values import END_MARK, StoredMeta
 from rookery_server.domain import ids as snowflake
@@ -50,14 +49,14 @@ def _ids(entries: Sequence[int]) -> tuple[int, ...]:
 class ListsRole(Role):
     async def read_home(self, user_id: int, start: int, count: int) -> HomeRead:
         def read(node: Node) -> HomeRead:
-            entries, relations = entries_of(node, keys.home(user_id)), read_relations(node, user_id)
+            entries, relations = entries_of(node, keys.home(user_id)), read_value(link, stored(node, user_id))
             if entries is None or under_build(entries):
-                return HomeRead(nowhere, False, (), False, False, None, relations)
+                return HomeRead(link, False, (), False, False, None, relations)
             self._refresh(node, user_id)
             meta = node.get(keys.home_meta(user_id))
             built = meta if isinstance(meta, StoredMeta) else None
             return HomeRead(
-                nowhere,
+                link,
                 exists=True,
                 ids=_ids(entries[start : start + count]),
                 reached_end=len(entries) <= start + count,
@@ -67,9 +66,8 @@ class ListsRole(Role):
                 built_ms=built.built_ms if built else 0,
             )
 
-        nowhere = Link("", 0)
-        link, found = await self._ask(user_id, "read_home", read)
-        return replace(found, link=link)
+        link = self._link(self._world.node_of(user_id))
+        return await self._over(link, "read_home", read)
 
     def _refresh(self, node: Node, user_id: int) -> None:
         left = node.left_s(keys.home(user_id))

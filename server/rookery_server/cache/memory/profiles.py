@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from rookery_server.cache import keys
-from rookery_server.cache.interface import ProfileRead
+from rookery_server.cache.interface import Link, ProfileRead
 from rookery_server.cache.memory.bodies import BodiesRole
 from rookery_server.cache.memory.node import Node
 from rookery_server.domain.errors import CacheUnavailable
@@ -22,11 +22,13 @@ def set_profile_stub(node: Node, user_id: int, version: int) -> None:
     node.set(keys.profile(user_id), b"%b%d %d" % (_STUB, version, next(_STUBS)), keys.PROFILE_LIFE_S)
 
 
-def _read(node: Node, user_id: int) -> ProfileRead:
+def _seen(node: Node, user_id: int) -> bytes | None:
     raw = node.get(keys.profile(user_id))
-    if not isinstance(raw, bytes):
-        return ProfileRead(None, None)
-    return ProfileRead(raw, raw[1:] if raw.startswith(_VALUE) else None)
+    return raw if isinstance(raw, bytes) else None
+
+
+def _read(link: Link, raw: bytes | None) -> ProfileRead:
+    return ProfileRead(link, raw, raw[1:] if raw is not None and raw.startswith(_VALUE) else None)
 
 
 class ProfilesRole(BodiesRole):
@@ -35,30 +37,34 @@ class ProfilesRole(BodiesRole):
 
         async def of_node(wanted: list[int]) -> None:
             try:
-                _, profiles = await self._ask(
-                    wanted[0], "read_profiles", lambda node: [_read(node, user_id) for user_id in wanted]
+                link, values = await self._ask(
+                    wanted[0], "read_profiles", lambda node: [_seen(node, user_id) for user_id in wanted]
                 )
             except CacheUnavailable:
                 return
-            found.update(zip(wanted, profiles, strict=True))
+            found.update((user_id, _read(link, raw)) for user_id, raw in zip(wanted, values, strict=True))
 
         await asyncio.gather(*map(of_node, self._by_node(dict.fromkeys(user_ids)).values()))
         return found
 
-    async def store_profiles(self, values: Mapping[int, tuple[bytes | None, bytes]]) -> None:
-        async def of_node(wanted: list[int]) -> None:
+    async def store_profiles(self, values: Mapping[int, tuple[ProfileRead, bytes]]) -> None:
+        groups: dict[Link, list[int]] = {}
+        for user_id, (over, _) in values.items():
+            groups.setdefault(over.link, []).append(user_id)
+
+        async def of_link(link: Link, wanted: list[int]) -> None:
             def store(node: Node) -> None:
                 for user_id in wanted:
-                    seen, value = values[user_id]
-                    if _read(node, user_id).seen == seen:
+                    over, value = values[user_id]
+                    if _seen(node, user_id) == over.seen:
                         node.set(keys.profile(user_id), _VALUE + value, keys.PROFILE_LIFE_S)
 
             try:
-                await self._ask(wanted[0], "store_profiles", store)
+                await self._over(link, "store_profiles", store)
             except CacheUnavailable:
                 return  # the next read loads them again
 
-        await asyncio.gather(*map(of_node, self._by_node(values).values()))
+        await asyncio.gather(*(of_link(link, wanted) for link, wanted in groups.items()))
 
     async def stub_profile(self, user_id: int, version: int) -> bool:
         return await self._settle("stub_profile", user_id, lambda node: set_profile_stub(node, user_id, version))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from rookery_server.cache import keys
-from rookery_server.cache.interface import RelationsRead
+from rookery_server.cache.interface import Link, RelationsRead
 from rookery_server.cache.memory.bodies import BodiesRole
 from rookery_server.cache.memory.node import Node
 from rookery_server.cache.memory.values import StoredRelations
 from rookery_server.domain.models import Relations
-
-ABSENT = RelationsRead(seen=None, version=0, relations=None)
 
 
 def stored(node: Node, user_id: int) -> StoredRelations | None:
@@ -17,9 +15,15 @@ def stored(node: Node, user_id: int) -> StoredRelations | None:
     return value if isinstance(value, StoredRelations) else None
 
 
-def read_relations(node: Node, user_id: int) -> RelationsRead:
+def seen(node: Node, user_id: int) -> bytes | None:
     value = stored(node, user_id)
-    return ABSENT if value is None else RelationsRead(value.raw(), value.version, value.relations)
+    return None if value is None else value.raw()
+
+
+def read_value(link: Link, value: StoredRelations | None) -> RelationsRead:
+    if value is None:
+        return RelationsRead(link, None, 0, None)
+    return RelationsRead(link, value.raw(), value.version, value.relations)
 
 
 def stub(node: Node, user_id: int, version: int, change: int | None, life_s: float, *, once: bool) -> bool:
@@ -35,18 +39,18 @@ def stub(node: Node, user_id: int, version: int, change: int | None, life_s: flo
 
 class RelationsRole(BodiesRole):
     async def read_relations(self, user_id: int) -> RelationsRead:
-        return (await self._ask(user_id, "read_relations", lambda node: read_relations(node, user_id)))[1]
+        return read_value(*await self._ask(user_id, "read_relations", lambda node: stored(node, user_id)))
 
-    async def store_relations(self, user_id: int, seen: bytes | None, relations: Relations) -> bool:
+    async def store_relations(self, user_id: int, over: RelationsRead, relations: Relations) -> bool:
         def swap(node: Node) -> bool:
-            old = stored(node, user_id)
-            if (old and old.raw()) != seen:
+            if seen(node, user_id) != over.seen:
                 return False
+            old = stored(node, user_id)
             value = StoredRelations(relations.version, old.stubbed if old else (), relations)
             node.set(keys.relations(user_id), value, self._relations_life_s)
             return True
 
-        return (await self._ask(user_id, "store_relations", swap))[1]
+        return await self._over(over.link, "store_relations", swap)
 
     async def stub_relations(self, user_id: int, version: int, change: int | None = None) -> bool:
         life_s = self._relations_life_s

@@ -65,6 +65,11 @@ class Role:
         if connection is not None and connection.link == link:
             del self._connections[link.node]
 
+    def _end_others(self, node: Node, link: Link) -> None:
+        """All connections to the node but this one, whoever's they are."""
+        node.break_connections()
+        self._connections[link.node].epoch = node.epoch
+
     async def _over(self, link: Link, operation: str, command: Callable[[Node], T]) -> T:
         """Runs one command over exactly this link.  Raises CacheUnavailable, and then the link has ended unless the
         node only refused this command."""

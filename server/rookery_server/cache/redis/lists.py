@@ -52,7 +52,7 @@ class ListsRole(Role):
             reached_end=exists and len(entries) <= count,
             whole=exists and tail == keys.END_MARK,
             built_under=version,
-            relations=read_value(relations),
+            relations=read_value(link, relations),
             built_ms=built_ms,
         )
 

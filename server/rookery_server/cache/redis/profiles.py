@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from rookery_server.cache import keys
-from rookery_server.cache.interface import ProfileRead
+from rookery_server.cache.interface import Link, ProfileRead
 from rookery_server.cache.redis import uses
 from rookery_server.cache.redis.client import Client
 from rookery_server.cache.redis.commands import get, pack
@@ -27,9 +27,9 @@ def set_profile_stub(client: Client, user_id: int, version: int) -> bytes:
     return pack("SET", keys.profile(user_id), stub, "EX", keys.PROFILE_LIFE_S)
 
 
-def read_profile(raw: bytes | None) -> ProfileRead:
+def read_profile(link: Link, raw: bytes | None) -> ProfileRead:
     """Bytes of a format this release does not know count as a stub."""
-    return ProfileRead(raw, raw[len(_FULL) :] if raw is not None and raw.startswith(_FULL) else None)
+    return ProfileRead(link, raw, raw[len(_FULL) :] if raw is not None and raw.startswith(_FULL) else None)
 
 
 class ProfilesRole(Role):
@@ -38,31 +38,23 @@ class ProfilesRole(Role):
         for part in await self._client.ask_all(user_ids, _get, 1, uses.PROFILE):
             for user_id, raw in zip(part.tags, part.replies, strict=True):
                 if not is_error(raw):
-                    found[user_id] = read_profile(raw)
+                    found[user_id] = read_profile(part.link, raw)
         return found
 
-    async def store_profiles(self, values: Mapping[int, tuple[bytes | None, bytes]]) -> None:
-        try:
-            owners = (await self._client.known_topology()).owners
-        except LinkError as error:
-            self._client.uses.failed(uses.PROFILE, error)
-            return
-        groups: dict[str, list[bytes]] = {}
-        for user_id, (seen, value) in values.items():
-            node = owners[keys.slot_of(user_id)]
-            if node is not None:
-                groups.setdefault(node, []).append(self._swap(user_id, seen, value))
-        await asyncio.gather(*(self._store(node, calls) for node, calls in groups.items()))
+    async def store_profiles(self, values: Mapping[int, tuple[ProfileRead, bytes]]) -> None:
+        groups: dict[Link, list[bytes]] = {}
+        for user_id, (over, value) in values.items():
+            groups.setdefault(over.link, []).append(self._swap(user_id, over.seen, value))
+        await asyncio.gather(*(self._store(link, calls) for link, calls in groups.items()))
 
     def _swap(self, user_id: int, seen: bytes | None, value: bytes) -> bytes:
         life_ms = 1000 * keys.jittered(keys.PROFILE_LIFE_S, self._client.rng.random())
         return self._client.scripts.swap.call([keys.profile(user_id)], seen or b"", _FULL + value, life_ms)
 
-    async def _store(self, node: str, calls: list[bytes]) -> None:
+    async def _store(self, link: Link, calls: list[bytes]) -> None:
         client = self._client
         try:
             for at in range(0, len(calls), client.bulk):
-                link, _ = await client.port(node).open()
                 for reply in await client.script(link, client.scripts.swap, calls[at : at + client.bulk], uses.PROFILE):
                     if is_error(reply):
                         client.uses.failed(uses.PROFILE, Refused(str(reply)))

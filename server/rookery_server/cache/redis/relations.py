@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable
 
 from rookery_server.cache import keys
-from rookery_server.cache.interface import RelationsRead
+from rookery_server.cache.interface import Link, RelationsRead
 from rookery_server.cache.redis import uses
 from rookery_server.cache.redis.commands import pack
 from rookery_server.cache.redis.role import Role
@@ -23,7 +23,6 @@ _FORMAT, _STUB, _FULL = 2, 0, 1
 _HEAD = struct.Struct(">BBQB")
 _SIZE = struct.Struct(">I")
 _TOO_MANY = 0xFFFF_FFFF
-ABSENT = RelationsRead(seen=None, version=0, relations=None)
 
 
 def version_bytes(version: int) -> bytes:
@@ -34,20 +33,20 @@ def stubbed_bytes(change: int) -> bytes:
     return change.to_bytes(8, "big")
 
 
-def read_value(raw: bytes | None) -> RelationsRead:
-    """What a stored value says.  Bytes of a format this release does not know count as a stub of version 0: they are
-    replaced, never believed."""
+def read_value(link: Link, raw: bytes | None) -> RelationsRead:
+    """What a value that was read over `link` says.  Bytes of a format this release does not know count as a stub of
+    version 0: they are replaced, never believed."""
     if raw is None:
-        return ABSENT
+        return RelationsRead(link, None, 0, None)
     try:
         format_, kind, version, stubbed = _HEAD.unpack_from(raw)
         if format_ != _FORMAT:
-            return RelationsRead(raw, 0, None)
+            return RelationsRead(link, raw, 0, None)
         if kind == _STUB:
-            return RelationsRead(raw, version, None)
-        return RelationsRead(raw, version, _relations(version, raw, _HEAD.size + 8 * stubbed))
+            return RelationsRead(link, raw, version, None)
+        return RelationsRead(link, raw, version, _relations(version, raw, _HEAD.size + 8 * stubbed))
     except struct.error:
-        return RelationsRead(raw, 0, None)
+        return RelationsRead(link, raw, 0, None)
 
 
 def _relations(version: int, raw: bytes, at: int) -> Relations:
@@ -102,17 +101,16 @@ def _stubbed(seen: bytes | None) -> bytes:
 class RelationsRole(Role):
     async def read_relations(self, user_id: int) -> RelationsRead:
         packed = pack("GET", keys.relations(user_id))
-        _, (reply,) = await self._client.ask(keys.slot_of(user_id), packed, 1, uses.RELATION)
-        return read_value(self._client.accepted(reply, uses.RELATION))
+        link, (reply,) = await self._client.ask(keys.slot_of(user_id), packed, 1, uses.RELATION)
+        return read_value(link, self._client.accepted(reply, uses.RELATION))
 
-    async def store_relations(self, user_id: int, seen: bytes | None, relations: Relations) -> bool:
+    async def store_relations(self, user_id: int, over: RelationsRead, relations: Relations) -> bool:
         client, key = self._client, keys.relations(user_id)
-        value = write_value(relations, seen)
-        link = await client.link_to(keys.slot_of(user_id))
-        if seen is None:
+        value = write_value(relations, over.seen)
+        if over.seen is None:
             packed = pack("SET", key, value, "PX", client.settings.relations_life_ms, "NX")
-            (reply,) = await client.over(link, packed, 1, uses.RELATION)
+            (reply,) = await client.over(over.link, packed, 1, uses.RELATION)
             return client.accepted(reply, uses.RELATION) is not None
         swap = client.scripts.swap
-        call = swap.call([key], seen, value, client.settings.relations_life_ms)
-        return bool(await client.script_one(link, swap, call, uses.RELATION))
+        call = swap.call([key], over.seen, value, client.settings.relations_life_ms)
+        return bool(await client.script_one(over.link, swap, call, uses.RELATION))

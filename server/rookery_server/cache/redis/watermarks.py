@@ -70,9 +70,18 @@ class WatermarksRole(Role):
         return dict.fromkeys(moves, False) | {shard: bool(one) for shard, one in zip(moves, moved, strict=False)}
 
     async def adopt_empty(self, link: Link, now_ms: int, stale_ms: int | None = None) -> bool:
+        done = await self._adopt(link, now_ms, "" if stale_ms is None else stale_ms, "")
+        if done < 0:
+            ended = pack("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            (reply,) = await self._client.over(link, ended, 1, uses.WATERMARK)
+            self._client.accepted(reply, uses.WATERMARK)
+            done = await self._adopt(link, now_ms, "", "ended")
+        return done > 0
+
+    async def _adopt(self, link: Link, now_ms: int, stale: int | str, ended: str) -> int:
         adopt = self._client.scripts.adopt
-        call = adopt.call([self._key(link)], link.node, now_ms, "" if stale_ms is None else stale_ms)
-        return bool(await self._client.script_one(link, adopt, call, uses.WATERMARK))
+        call = adopt.call([self._key(link)], link.node, now_ms, stale, ended)
+        return int(await self._client.script_one(link, adopt, call, uses.WATERMARK))
 
     def _key(self, link: Link) -> bytes:
         shard = self._client.directory.current.shards.get(link.node)

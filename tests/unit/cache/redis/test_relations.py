@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery_server.cache.redis.relations import ABSENT, read_value, version_bytes, write_value
+from rookery_server.cache.interface import Link, RelationsRead
+from rookery_server.cache.redis.relations import read_value, version_bytes, write_value
 from rookery_server.domain import ids
 from rookery_server.domain.models import Relations
 
+LINK = Link("node", 3)
 any_id = st.integers(1, ids.MAX_ID)
 id_sets = st.frozensets(any_id, max_size=20)
 mutes = st.dictionaries(any_id, st.integers(0, 1 << 60), max_size=20)
@@ -26,7 +28,7 @@ def stub(version: int, *stubbed: int) -> bytes:
 def test_round_trip_over_a_stub(value: Relations, stubbed: list[int]) -> None:
     seen = stub(5, *stubbed)
     raw = write_value(value, seen)
-    read = read_value(raw)
+    read = read_value(LINK, raw)
     assert (read.seen, read.version, read.relations) == (raw, value.version, value)
     # The versions it was stubbed for live on, through any number of loads.
     assert write_value(value, raw) == raw
@@ -43,8 +45,8 @@ def test_golden_value() -> None:
 
 
 def test_absent_and_stub() -> None:
-    assert read_value(None) == ABSENT
-    read = read_value(stub(42, 40, 41))
+    assert read_value(LINK, None) == RelationsRead(LINK, None, 0, None)
+    read = read_value(LINK, stub(42, 40, 41))
     assert (read.version, read.relations) == (42, None)
 
 
@@ -66,6 +68,6 @@ OF_FORMAT_1 = (
     ],
 )
 def test_what_cannot_be_read_is_replaced_not_believed(raw: bytes) -> None:
-    read = read_value(raw)
+    read = read_value(LINK, raw)
     assert (read.seen, read.version, read.relations) == (raw, 0, None)
-    assert read_value(write_value(Relations(7), raw)).relations == Relations(7)
+    assert read_value(LINK, write_value(Relations(7), raw)).relations == Relations(7)
