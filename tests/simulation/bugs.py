@@ -262,7 +262,7 @@ LATE_BATCHES = Climate({"store_late": 0.4, "late_s": 30.0}, active_s=60.0)
 LOST_BATCHES = Climate({"store_lost": 0.5}, active_s=60.0)
 SLOW_BUILDS = Climate({"slow_gathers": 0.5}, (), {"post": 60, "follow": 20, "unfollow": 20})
 SLOW_LOADS = Climate({"slow": 0.9, "slow_reads_s": 2.5}, (), {"post": 60, "follow": 30, "unfollow": 30})
-SLOW_FILLS = Climate({"slow": 0.3, "slow_reads_s": 4.5}, ("_restart_empty",) * 3, {"delete": 30})
+SLOW_FILLS = Climate({"slow": 0.3, "slow_reads_s": 4.5}, ("_restart_empty",), {"delete": 30})
 TORN_BATCHES = Climate({"store_torn": 0.8, "stub_fails": 0.7}, (), {"follow": 25, "unfollow": 25})
 FAILOVERS = Climate({}, ("_fail_over", "_fail_over_at_once"), {"delete": 15}, replicated=True)
 LAGGING_REPLICAS = Climate({"lagging_replica": 0.7}, (), {"follow": 10, "unfollow": 6})
@@ -280,7 +280,7 @@ DELIVERY_PLANS: dict[Bug, Plan] = {
     events_before_their_rows: Plan(TORN_BATCHES, 20),
     repeats_keep_the_event_id: Plan(LOST_BATCHES, 20),
     audits_see_nothing: Plan(LATE_BATCHES, 20, first=5),
-    fills_overwrite: Plan(SLOW_FILLS, 40, first=22),
+    fills_overwrite: Plan(SLOW_FILLS, 40),
     claims_ignore_links: Plan(FAILOVERS, 20, first=2),
     marks_survive_what_they_cover: Plan(FAILOVERS, 10, first=3),
     recovery_applies_nothing: Plan(FAILOVERS, 10),
