@@ -61,7 +61,7 @@ class FanOut:
         self._turns, self._pace = turns, pace
         self._page, self._a_turn = settings.follower_page, settings.deliveries_a_turn
         self._broad_from = settings.thresholds.broad_from
-        self._rest = settings.further_rest
+        self._rest, self._rest_most_s = settings.further_rest, settings.further_rests_s
         self._page_seconds = metrics.fanout_page()
         self._counters = {
             outcome: metrics.fanout_deliveries(outcome) for outcome in ("pushed", "inserted", "duplicate", "inactive")
@@ -83,20 +83,22 @@ class FanOut:
     async def _pages(
         self, event: Event, links: Mapping[str, Link], in_place: bool, stop: Stop
     ) -> tuple[int, frozenset[str]]:
-        followers, behind, took_s = 0, frozenset[str](), 0.0
+        followers, behind, rested_s, took_s = 0, frozenset[str](), 0.0, 0.0
         reading = self._read(event.subject, None)
         try:
             while True:
-                page = await reading
+                page, read_s = await reading
                 after = page.next_after
                 if after is not None:
                     reading = self._read(event.subject, after)
                 for at in range(0, len(page.follower_ids), self._a_turn):
                     some, first = page.follower_ids[at : at + self._a_turn], not in_place and followers == 0
                     if not first and not in_place:
-                        # What a large fan-out pushes keeps worker, cache and store busy: no order of turns gives a
-                        # small one the processor it waits for.
-                        await self._pace.rest(took_s, self._rest, but=event.id)
+                        # What a large fan-out reads and pushes keeps store, worker and cache busy: no order of turns
+                        # gives a small one the processor it waits for.
+                        lengths_s = self._rest * (read_s + took_s)
+                        rested_s += await self._pace.rest(min(lengths_s, self._rest_most_s - rested_s), but=event.id)
+                        read_s = 0.0
                     delivered, took_s = await self._deliver(event.target, some, links, in_place, first)
                     behind, followers = behind | delivered.behind, followers + len(some)
                 if after is None:
@@ -106,11 +108,14 @@ class FanOut:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    def _read(self, followee_id: int, after: int | None) -> asyncio.Task[FollowersPage]:
+    def _read(self, followee_id: int, after: int | None) -> asyncio.Task[tuple[FollowersPage, float]]:
         return asyncio.create_task(self._read_page(followee_id, after))
 
-    async def _read_page(self, followee_id: int, after: int | None) -> FollowersPage:
-        return await self._graph.followers(followee_id, after, self._page)
+    async def _read_page(self, followee_id: int, after: int | None) -> tuple[FollowersPage, float]:
+        """And how long the store took."""
+        started = self._clock.monotonic()
+        page = await self._graph.followers(followee_id, after, self._page)
+        return page, self._clock.monotonic() - started
 
     async def _deliver(
         self, tweet_id: int, follower_ids: tuple[int, ...], links: Mapping[str, Link], in_place: bool, first: bool

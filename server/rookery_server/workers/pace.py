@@ -53,15 +53,18 @@ class Pace:
         oldest = next(iter(self._beginning.values()), None)
         return oldest is not None and self._clock.monotonic() - oldest > BEHIND_S
 
-    async def rest(self, took_s: float, lengths: float, but: int = 0) -> None:
-        """Between two steps of which the last took so long: beside deliveries (others than `but`) it takes a rest
-        of so many lengths of that step, at most some seconds."""
-        if took_s > 0 and self.beside(but):
-            await self._sleep(min(took_s * lengths, REST_MOST_S))
+    async def rest(self, seconds: float, but: int = 0) -> float:
+        """Between two steps: beside deliveries (others than that of the event `but`) it rests so long, at most some
+        seconds.  How long it did."""
+        seconds = min(seconds, REST_MOST_S)
+        if seconds <= 0 or not self.beside(but):
+            return 0.0
+        await self._sleep(seconds)
+        return seconds
 
     async def give_way(self, took_s: float, lengths: float) -> None:
         """For whatever can wait: as `rest`, and while deliveries are behind somewhat longer."""
-        await self.rest(took_s, lengths)
+        await self.rest(took_s * lengths)
         until = self._clock.monotonic() + PAUSE_MOST_S
         while self.behind() and self._clock.monotonic() < until:
             await self._sleep(LOOK_S)

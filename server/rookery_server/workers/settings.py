@@ -29,7 +29,10 @@ class WorkerSettings:
     pages_at_once: int = 8
     """Follower pages pushed at a time: enough to keep every node's window full, few enough for turns to be short."""
     further_rest: float = 2.0
-    """How long a fan-out rests before a further turn, in lengths of its turn before, while others begin."""
+    """How long a fan-out rests before a further turn, in lengths of the turn before and the page's read, while others
+    begin."""
+    further_rests_s: float = 10.0
+    """All rests of one fan-out together: its own followers are not to wait for ever."""
     further_pages_at_once: int = 2
     """Of those, for what is not an event's first: one alone waits for answers, more take the processor from others."""
     open_events_max: int = 5_000

@@ -345,3 +345,29 @@ async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then
     await world.time.advance(6.0)
     assert all(one.done() for one in later)
     assert rests == pytest.approx([0.3]), "nobody else began for a second"
+
+
+async def test_delivery_D6_it_rests_for_what_it_read_too_and_no_longer_than_its_own_followers_can_wait() -> None:
+    world, rests = World(), list[float]()
+    settings = WorkerSettings(follower_page=2, deliveries_a_turn=2, further_rest=2.0, further_rests_s=1.0)
+
+    async def slow(call: str) -> None:
+        await world.time.sleep({"followers": 0.2, "deliver": 0.1}.get(call, 0))
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+        await world.time.sleep(seconds)
+
+    world.truth.hook = world.cache.hook = slow
+    pace = Pace(world.time, rest)
+    fanout = FanOut(world.truth, world.cache, world.time, NobodyIsPull(), Turns(1, 1), pace, settings, Metrics())
+    for follower in range(100, 108):
+        world.follow(follower, AUTHOR)
+    world.post(AUTHOR)
+    event = world.truth.log[-1].event
+    assert event is not None
+    with pace.beginning(event.id + 1):
+        fanning = asyncio.create_task(fanout.run(event, {}, in_place=False, stop=Stop()))
+        await world.time.advance(3.0)
+    assert fanning.done()
+    assert rests == pytest.approx([0.6, 0.4])
