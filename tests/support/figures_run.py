@@ -223,7 +223,7 @@ async def _small_posts(on: Ground, authors: Sequence[int], fan: int) -> list[flo
 
 async def _arrives(on: Ground, follower: int, tweet_id: int, look_s: float = 0.003) -> None:
     async with asyncio.timeout(60):
-        while str(tweet_id).encode() not in await on.cache.lrange(keys.home(follower), 0, 63):  # noqa: ASYNC110
+        while await on.cache.lpos(keys.home(follower), str(tweet_id)) is None:  # noqa: ASYNC110
             await asyncio.sleep(look_s)  # only asking again can tell
 
 

@@ -57,10 +57,10 @@ class Town:
     async def execute(self) -> None:
         """Everything is done already."""
 
-    async def lrange(self, name: bytes, first: int, last: int) -> list[bytes]:
-        """Shows what was posted before the look before."""
+    async def lpos(self, name: bytes, value: str) -> int | None:
+        """Finds what was posted before the look before."""
         arrived, self._arrived = self._arrived, list(self.posted)
-        return arrived
+        return 0 if value.encode() in arrived else None
 
 
 class Acting:
