@@ -61,7 +61,7 @@ class FanOut:
         self._turns, self._pace = turns, pace
         self._page, self._a_turn = settings.follower_page, settings.deliveries_a_turn
         self._broad_from = settings.thresholds.broad_from
-        self._rest, self._rest_most_s = settings.further_rest, settings.further_rests_s
+        self._rest, self._rest_until_s = settings.further_rest, settings.further_rest_until_s
         self._page_seconds = metrics.fanout_page()
         self._counters = {
             outcome: metrics.fanout_deliveries(outcome) for outcome in ("pushed", "inserted", "duplicate", "inactive")
@@ -83,7 +83,7 @@ class FanOut:
     async def _pages(
         self, event: Event, links: Mapping[str, Link], in_place: bool, stop: Stop
     ) -> tuple[int, frozenset[str]]:
-        followers, behind, rested_s, took_s = 0, frozenset[str](), 0.0, 0.0
+        followers, behind, took_s = 0, frozenset[str](), 0.0
         reading = self._read(event.subject, None)
         try:
             while True:
@@ -96,8 +96,8 @@ class FanOut:
                     if not first and not in_place:
                         # What a large fan-out reads and pushes keeps store, worker and cache busy: no order of turns
                         # gives a small one the processor it waits for.
-                        lengths_s = self._rest * (read_s + took_s)
-                        rested_s += await self._pace.rest(min(lengths_s, self._rest_most_s - rested_s), but=event.id)
+                        left_s = self._rest_until_s - (self._clock.now_ms() - ids.time_ms(event.id)) / 1000
+                        await self._pace.rest(min(self._rest * (read_s + took_s), left_s), but=event.id)
                         read_s = 0.0
                     delivered, took_s = await self._deliver(event.target, some, links, in_place, first)
                     behind, followers = behind | delivered.behind, followers + len(some)

@@ -53,14 +53,11 @@ class Pace:
         oldest = next(iter(self._beginning.values()), None)
         return oldest is not None and self._clock.monotonic() - oldest > BEHIND_S
 
-    async def rest(self, seconds: float, but: int = 0) -> float:
+    async def rest(self, seconds: float, but: int = 0) -> None:
         """Between two steps: beside deliveries (others than that of the event `but`) it rests so long, at most some
-        seconds.  How long it did."""
-        seconds = min(seconds, REST_MOST_S)
-        if seconds <= 0 or not self.beside(but):
-            return 0.0
-        await self._sleep(seconds)
-        return seconds
+        seconds; if not positive, not at all."""
+        if seconds > 0 and self.beside(but):
+            await self._sleep(min(seconds, REST_MOST_S))
 
     async def give_way(self, took_s: float, lengths: float) -> None:
         """For whatever can wait: as `rest`, and while deliveries are behind somewhat longer."""

@@ -349,7 +349,7 @@ async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then
 
 async def test_delivery_D6_it_rests_for_what_it_read_too_and_no_longer_than_its_own_followers_can_wait() -> None:
     world, rests = World(), list[float]()
-    settings = WorkerSettings(follower_page=2, deliveries_a_turn=2, further_rest=2.0, further_rests_s=1.0)
+    settings = WorkerSettings(follower_page=2, deliveries_a_turn=2, further_rest=2.0, further_rest_until_s=1.5)
 
     async def slow(call: str) -> None:
         await world.time.sleep({"followers": 0.2, "deliver": 0.1}.get(call, 0))
@@ -370,4 +370,5 @@ async def test_delivery_D6_it_rests_for_what_it_read_too_and_no_longer_than_its_
         fanning = asyncio.create_task(fanout.run(event, {}, in_place=False, stop=Stop()))
         await world.time.advance(3.0)
     assert fanning.done()
+    # Placed 0.1, read 0.2, pushed 0.1, rested 0.6 for that, pushed 0.1 more: 0.4 are left of the 1.5.
     assert rests == pytest.approx([0.6, 0.4])
