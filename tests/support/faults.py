@@ -281,7 +281,7 @@ class CacheFaults(_Hooked, CacheHooks):
         await self._pass(chance.dice.uniform(0.0001, 0.2 if slow else 0.001), False, operation, node, "<")
         if weather.cache_refuses and chance.happens(weather.cache_refuses):
             raise CacheUnavailable
-        if operation == "post_own" and chance.happens(weather.own_fails):
+        if operation == "place_own" and chance.happens(weather.own_fails):
             raise CacheUnavailable
         if operation in ("stub_relations", "stub_profile") and chance.happens(weather.stub_fails):
             raise CacheUnavailable

@@ -189,8 +189,8 @@ class Lists(Protocol):
         """Stores over exactly what was read before Cassandra was, and over that link; False if it changed meanwhile."""
         ...
 
-    async def post_own(self, author_id: int, tweet_id: int, framed: bytes) -> None:
-        """Best effort, before the ack of a post: body by set-if-absent, id *placed* in the author's two lists."""
+    async def place_own(self, author_id: int, tweet_id: int) -> None:
+        """Before the ack of a post: the id *placed* in the author's two lists.  Raises CacheUnavailable."""
         ...
 
 

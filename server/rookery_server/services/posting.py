@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rookery_server.cache.interface import Cache
+from rookery_server.cache.interface import Cache, FillMark
 from rookery_server.domain import events, ids
 from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import CacheUnavailable, InvalidArgument, NotFound, Violation
@@ -83,27 +84,29 @@ class Posting:
         plan = _planned(draft)
         key = (call.caller_id, checked_request_id(request_id)) if request_id else None
         await self._sight.accounts.require_active(call)
+        mark = self._cache.fill_mark()
         if key is None:
-            return await self._writes.run(self._post(call, plan, self._new_id(), repeat=False))
+            return await self._writes.run(self._post(call, plan, self._new_id(), mark, repeat=False))
         content = plan.content_hash()
-        return await self._repeats.run(key, content, lambda: self._claimed(call, plan, key, content))
+        return await self._repeats.run(key, content, lambda: self._claimed(call, plan, key, content, mark))
 
-    async def _claimed(self, call: Call, plan: _Plan, key: tuple[int, str], content: bytes) -> Posted:
+    async def _claimed(self, call: Call, plan: _Plan, key: tuple[int, str], content: bytes, mark: FillMark) -> Posted:
+        """`mark`: taken before anything of the tweet was read."""
         claim = await self._store.claim_request(*key, content, self._new_id())
         self._repeats.claimed(claim, content)
         if claim.fresh:
-            return await self._post(call, plan, claim.result_id, repeat=False)
+            return await self._post(call, plan, claim.result_id, mark, repeat=False)
         row = (await self._store.get_tweets([claim.result_id])).get(claim.result_id)
         if row is None:
-            return await self._post(call, plan, claim.result_id, repeat=True)
+            return await self._post(call, plan, claim.result_id, mark, repeat=True)
         if not row.body:
             raise NotFound("posted before, and deleted since")
         if self._repeats.was_acked(key):
             return Posted(row.tweet_id, row.body, tweet_token(row.author_id, row.tweet_id, self._clock.now_ms()))
         # Visible, but whoever wrote it may have died before the event was: the same cells and one more event.
-        return await self._write(call, row, repeat=True)
+        return await self._write(call, row, mark, repeat=True)
 
-    async def _post(self, call: Call, plan: _Plan, tweet_id: int, repeat: bool) -> Posted:
+    async def _post(self, call: Call, plan: _Plan, tweet_id: int, mark: FillMark, repeat: bool) -> Posted:
         reply, quoted = await self._references(call, plan)
         await self._quotas.charge(call, Quota.TWEETS)
         text = plan.text
@@ -112,22 +115,26 @@ class Posting:
             text.urls, reply, quoted, media=plan.media,
         )  # fmt: skip
         row = TweetRow(tweet_id, call.caller_id, self._codec.encode(tweet), ids.write_timestamp_us(tweet_id))
-        return await self._write(call, row, repeat)
+        return await self._write(call, row, mark, repeat)
 
-    async def _write(self, call: Call, row: TweetRow, repeat: bool) -> Posted:
+    async def _write(self, call: Call, row: TweetRow, mark: FillMark, repeat: bool) -> Posted:
         draft = Event(0, EventKind.POST, row.author_id, row.tweet_id, row.version_us, repeat)
         event = await self._writes.attempt(call, draft, lambda event: self._store.post(row, event))
-        await self._show_own(row)
+        await self._show_own(row, mark)
         self._cache.ring(events.shard_of(row.author_id, self._store.shards), events.encode(event))
         return Posted(row.tweet_id, row.body, tweet_token(row.author_id, row.tweet_id, ids.time_ms(event.id)))
 
-    async def _show_own(self, row: TweetRow) -> None:
+    async def _show_own(self, row: TweetRow, mark: FillMark) -> None:
         """The author sees the post at once.  Not for bodies minted longer ago than a fill may be old: it could have
         been deleted since (R5); then the worker places it."""
         if self._clock.now_ms() - ids.time_ms(row.tweet_id) >= FILL_MAX_AGE_S * 1000:
             return
+        filled = self._cache.fill_bodies({row.tweet_id: frame(row.body)}, mark)
+        await asyncio.gather(filled, self._place_own(row))
+
+    async def _place_own(self, row: TweetRow) -> None:
         try:
-            await self._cache.post_own(row.author_id, row.tweet_id, frame(row.body))
+            await self._cache.place_own(row.author_id, row.tweet_id)
         except CacheUnavailable:
             return  # best effort: the event delivers it
 

@@ -58,7 +58,7 @@ class Side:
         return await self.cache.place_author(user, tweet, self.links)
 
     async def own(self, user: int, tweet: int) -> None:
-        await self.cache.post_own(user, tweet, b"framed")
+        await self.cache.place_own(user, tweet)
 
     async def stub(self, user: int, version: int, once: bool) -> Any:
         if once:

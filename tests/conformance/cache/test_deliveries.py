@@ -198,27 +198,16 @@ async def test_a_post_of_ones_own_is_there_at_once(cache: Cache, clock: ManualCl
     await build_author(cache, AUTHOR, [clock.tweet(9)], whole=True)
     await build_home(cache, AUTHOR, [clock.tweet(), clock.tweet(9)], whole=True)
     for _ in range(2):
-        await cache.post_own(AUTHOR, clock.tweet(1), b"framed")
-    assert await cache.get_bodies([clock.tweet(1)]) == {clock.tweet(1): b"framed"}
+        await cache.place_own(AUTHOR, clock.tweet(1))
     assert await posts(cache, AUTHOR) == [clock.tweet(1), clock.tweet(9)]
     # Placed, never pushed: a server that stalled must not put an old id on top.
     assert await home(cache, AUTHOR) == [clock.tweet(), clock.tweet(1), clock.tweet(9)]
 
 
-async def test_a_post_of_ones_own_overwrites_nothing(cache: Cache, clock: ManualClock) -> None:
-    await cache.open_links()
-    assert await cache.mark_deleted(clock.tweet())
-    await cache.post_own(AUTHOR, clock.tweet(), b"framed")
-    assert await cache.get_bodies([clock.tweet()]) == {clock.tweet(): b""}
+async def test_a_post_of_ones_own_makes_no_list(cache: Cache, clock: ManualClock) -> None:
+    await cache.place_own(AUTHOR, clock.tweet())
     assert not (await cache.read_home(AUTHOR, 0, 1)).exists
-
-
-async def test_a_body_minted_too_long_ago_is_not_filled_in(cache: Cache, clock: ManualClock) -> None:
-    """A delete may have come and gone."""
-    tweet_id = clock.tweet()
-    clock.advance(limits.FILL_MAX_AGE_S)
-    await cache.post_own(AUTHOR, tweet_id, b"framed")
-    assert await cache.get_bodies([tweet_id]) == {}
+    assert not (await cache.read_authors([AUTHOR], 1))[AUTHOR].exists
 
 
 # --- links ------------------------------------------------------------------------------------------------------------

@@ -162,10 +162,10 @@ async def test_no_node_answers(tmp_path: Any) -> None:
         cache.begin_home(1, -1),
         cache.deliver(1, [1], {}, False),
         cache.place_author(1, 1, {}),
+        cache.place_own(1, fresh_id()),
     ):
         with pytest.raises(CacheUnavailable):
             await call
-    await cache.post_own(1, fresh_id(), b"x")
     await cache.fill_bodies({1: b"x"}, cache.fill_mark())
     assert await cache.stub_relations(1, 1) is False
     await cache.close()

@@ -168,10 +168,9 @@ class SimpleCache:
     def _seen(self, user_id: int) -> bytes | None:
         return str(self.relations[user_id]).encode() if user_id in self.relations else None
 
-    async def post_own(self, author_id: int, tweet_id: int, framed: bytes) -> None:
-        await self._begin("post_own")
+    async def place_own(self, author_id: int, tweet_id: int) -> None:
+        await self._begin("place_own")
         self.link(author_id)
-        self.bodies.setdefault(tweet_id, framed)
         self.place(self.authors, author_id, tweet_id)
         self.place(self.homes, author_id, tweet_id)
 

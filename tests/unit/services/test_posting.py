@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
+from rookery_server.cache.interface import FillMark
 from rookery_server.domain import events, ids
 from rookery_server.domain.errors import (
     CacheUnavailable,
@@ -19,9 +20,11 @@ from rookery_server.domain.errors import (
     RequestIdReused,
     StoreUnavailable,
 )
+from rookery_server.domain.events import Event
 from rookery_server.domain.frames import frame
 from rookery_server.domain.limits import MEDIA_REFERENCES, TWEETS_PER_3H
 from rookery_server.services.tweets import Draft, Posted
+from rookery_server.store.interface import TweetRow
 from tests.unit.services.world import TextCodec, World
 
 REQUEST = str(uuid.UUID(int=42))
@@ -125,9 +128,33 @@ async def test_the_quota_is_counted_by_tweets_written(world: World) -> None:
 
 async def test_a_cache_out_of_reach_fails_nothing(world: World) -> None:
     alice = world.user()
-    world.cache.before["post_own"] = lambda: _fail(CacheUnavailable())
+    world.cache.before["place_own"] = lambda: _fail(CacheUnavailable())
     tweet = await world.post(alice)
     assert tweet in world.store.tweets
+
+
+async def test_removal_R5_the_poster_fills_over_the_links_there_were_before_it_posted(world: World) -> None:
+    """A node that came back empty meanwhile has forgotten that the tweet was deleted."""
+    alice, marks = world.user(), list[FillMark]()
+    post, fill = world.store.post, world.cache.fill_bodies
+
+    def taken() -> FillMark:
+        marks.append(FillMark(1.0, {}))
+        return marks[-1]
+
+    async def posted(row: TweetRow, event: Event) -> None:
+        assert marks, "the mark is taken before the tweet is there"
+        await post(row, event)
+
+    async def filled(bodies: Mapping[int, bytes], mark: FillMark) -> None:
+        assert [mark] == marks
+        await fill(bodies, mark)
+
+    world.cache.fill_mark = taken  # type: ignore[method-assign]
+    world.store.post = posted  # type: ignore[method-assign]
+    world.cache.fill_bodies = filled  # type: ignore[method-assign]
+    tweet = await world.post(alice)
+    assert list(world.cache.bodies) == [tweet]
 
 
 # --- request ids --------------------------------------------------------------------------------------------------

@@ -8,13 +8,11 @@ from collections.abc import Sequence
 
 from rookery_server.cache import keys
 from rookery_server.cache.interface import AuthorRead, HomeRead, Link, LoadedList
-from rookery_server.cache.memory.bodies import set_if_absent
 from rookery_server.cache.memory.node import Node
 from rookery_server.cache.memory.placing import Placed, finished, place, under_build
 from rookery_server.cache.memory.relations import read_value, stored
 from rookery_server.cache.memory.role import Role
 from rookery_server.cache.memory.values import END_MARK, StoredMeta
-from rookery_server.domain import ids as snowflake
 from rookery_server.domain import limits
 from rookery_server.domain.errors import CacheUnavailable
 
@@ -92,19 +90,12 @@ class ListsRole(Role):
         await asyncio.gather(*map(of_node, self._by_node(dict.fromkeys(author_ids)).values()))
         return found
 
-    async def post_own(self, author_id: int, tweet_id: int, framed: bytes) -> None:
-        def store(node: Node) -> None:
-            # Minted too long ago: a delete may have come and gone.
-            if self._clock.now_ms() - snowflake.time_ms(tweet_id) < limits.FILL_MAX_AGE_S * 1000:
-                set_if_absent(node, tweet_id, framed)
-
+    async def place_own(self, author_id: int, tweet_id: int) -> None:
         def place_both(node: Node) -> None:
             place_author(node, author_id, tweet_id)
             place_home(node, author_id, tweet_id)
 
-        for number, command in ((tweet_id, store), (author_id, place_both)):
-            with contextlib.suppress(CacheUnavailable):  # best effort: the outbox brings what did not arrive
-                await self._ask(number, "post_own", command)
+        await self._ask(author_id, "place_own", place_both)
 
     # --- building --------------------------------------------------------------------------------------------
 

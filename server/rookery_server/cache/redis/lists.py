@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from rookery_server.cache import keys
 from rookery_server.cache.interface import AuthorRead, HomeRead, Link, LoadedList
 from rookery_server.cache.redis import uses
-from rookery_server.cache.redis.commands import pack, set_body
+from rookery_server.cache.redis.commands import pack
 from rookery_server.cache.redis.connection import Reply, is_error
 from rookery_server.cache.redis.errors import Malformed, Refused
 from rookery_server.cache.redis.placing import place_calls
 from rookery_server.cache.redis.relations import read_value
 from rookery_server.cache.redis.role import Role
-from rookery_server.domain import ids, limits
-from rookery_server.domain.errors import CacheUnavailable
+from rookery_server.domain import limits
 
 _MULTI, _EXEC = pack("MULTI"), pack("EXEC")
 _REFRESH_BELOW_S = limits.LIST_LIFE_S - limits.LIST_REFRESH_S
@@ -135,28 +134,11 @@ class ListsRole(Role):
 
     # --- the author's own view -----------------------------------------------------------------------------------
 
-    async def post_own(self, author_id: int, tweet_id: int, framed: bytes) -> None:
-        placed = self._place_own(author_id, tweet_id)
-        stored = self._store_own(tweet_id, framed)
-        for result in await asyncio.gather(placed, stored, return_exceptions=True):
-            # Best effort: the outbox brings whatever did not arrive.  Anything but a node out of reach is our bug.
-            if isinstance(result, BaseException) and not isinstance(result, CacheUnavailable):
-                raise result
-
-    async def _place_own(self, author_id: int, tweet_id: int) -> None:
+    async def place_own(self, author_id: int, tweet_id: int) -> None:
         link = await self._client.link_to(keys.slot_of(author_id))
         place = self._client.scripts.place
         for reply in await self._client.script(link, place, place_calls(place, author_id, tweet_id), uses.PUSH):
             self._client.accepted(reply, uses.PUSH)
-
-    async def _store_own(self, tweet_id: int, framed: bytes) -> None:
-        link = await self._client.link_to(keys.slot_of(tweet_id))
-        if self._clock.now_ms() - ids.time_ms(tweet_id) >= limits.FILL_MAX_AGE_S * 1000:
-            return  # minted too long ago: a delete may have come and gone
-        life = keys.jittered(limits.BODY_LIFE_S, self._client.rng.random())
-        packed = set_body(keys.body(tweet_id), framed, life, only_absent=True)
-        (reply,) = await self._client.over(link, packed, 1, uses.BODY)
-        self._client.accepted(reply, uses.BODY)
 
 
 def _head(user_id: int) -> bytes:
