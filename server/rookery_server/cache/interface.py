@@ -319,9 +319,10 @@ class Deliveries(Protocol):
         ...
 
     async def adopt_empty(self, link: Link, now_ms: int, stale_ms: int | None = None) -> bool:
-        """For a node that is not `known`: flushes it and writes its own shard id with `flushed_ms` = now, once:
-        False if another worker did.  For a known one too far behind: likewise, if `stale_ms` is still its
-        `flushed_ms`; it ceases to be known, and then every other link to it ends before it is flushed."""
+        """For a node that is not `known`: ends every other link to it, flushes it and writes its own shard id with
+        `flushed_ms` = now, once: False if another worker did.  For a known one too far behind, if `stale_ms` is still
+        its `flushed_ms`: it ceases to be known, and then likewise.  Raises CacheUnavailable, also where another
+        worker's adoption ended this link."""
         ...
 
 

@@ -53,8 +53,8 @@ class WatermarksRole(Role):
             found = own_marks(node)
             if found is not None and found.flushed_ms != stale_ms:
                 return False
-            if found is not None:
-                self._end_others(node, link)
+            # In one step here: between them nothing is known, so nothing is settled.
+            self._end_others(node, link)
             node.flush()
             node.set(node.watermarks_key, StoredMarks(node.name, now_ms), None)
             return True

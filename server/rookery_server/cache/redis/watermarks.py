@@ -6,15 +6,18 @@ HASH under `wm:`: `node` (the primary's shard id), `flushed` (Unix ms) and one f
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 
 from rookery_server.cache import keys
 from rookery_server.cache.interface import Link, Marks
 from rookery_server.cache.redis import uses
+from rookery_server.cache.redis.client import Client
 from rookery_server.cache.redis.commands import pack
 from rookery_server.cache.redis.connection import Reply
 from rookery_server.cache.redis.errors import LinkError, Malformed, NotSent
 from rookery_server.cache.redis.role import Role
+from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import Outcome
 
 _FLUSHED = b"flushed"
@@ -23,6 +26,10 @@ _UNOWNED = "slots without an owner"
 
 
 class WatermarksRole(Role):
+    def __init__(self, client: Client, clock: Clock) -> None:
+        super().__init__(client, clock)
+        self._adopting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
     async def read_marks(self) -> dict[str, Marks | None]:
         try:
             topology = await self._client.topology()
@@ -70,13 +77,14 @@ class WatermarksRole(Role):
         return dict.fromkeys(moves, False) | {shard: bool(one) for shard, one in zip(moves, moved, strict=False)}
 
     async def adopt_empty(self, link: Link, now_ms: int, stale_ms: int | None = None) -> bool:
-        done = await self._adopt(link, now_ms, "" if stale_ms is None else stale_ms, "")
-        if done < 0:
-            ended = pack("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-            (reply,) = await self._client.over(link, ended, 1, uses.WATERMARK)
-            self._client.accepted(reply, uses.WATERMARK)
-            done = await self._adopt(link, now_ms, "", "ended")
-        return done > 0
+        async with self._adopting[link.node]:  # shards of one process would end each other's new connections
+            done = await self._adopt(link, now_ms, "" if stale_ms is None else stale_ms, "")
+            if done < 0:
+                ended = pack("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                (reply,) = await self._client.over(link, ended, 1, uses.WATERMARK)
+                self._client.accepted(reply, uses.WATERMARK)
+                done = await self._adopt(link, now_ms, "", "ended")
+            return done > 0
 
     async def _adopt(self, link: Link, now_ms: int, stale: int | str, ended: str) -> int:
         adopt = self._client.scripts.adopt
