@@ -129,7 +129,7 @@ def rows_before_their_tokens(stack: ExitStack) -> None:
             return self._found
 
     async def read_first(self: GatheredAuthors, authors: tuple[int, ...]) -> None:
-        self._note_truth()
+        self._asked_store = True
         late = copy.copy(self)
         read: Any = Read(await self._store.tweet_ids_by_user(dict.fromkeys(authors), limits.AUTHOR_KEPT))
         late._store = read

@@ -19,7 +19,7 @@ from rookery_server.domain.limits import (
 )
 from rookery_server.domain.merge import UNKNOWN, Merged, Part, merge, sliced
 from rookery_server.services.bounded import each
-from rookery_server.services.claims import ClaimTracker, Snapshot
+from rookery_server.services.claims import Snapshot
 from rookery_server.store.interface import TweetStore, UserTweetIds
 
 WHOLE_LIST = 4 * AUTHOR_TRIM_AT
@@ -46,14 +46,16 @@ class GatheredAuthors:
         cache: Lists,
         clock: Clock,
         new_id: Callable[[], int],
-        claims: ClaimTracker,
+        rows_ms: int,
         authors: Iterable[int],
     ):
-        self._store, self._cache, self._clock, self._new_id, self._claims = store, cache, clock, new_id, claims
+        """`rows_ms`: what rows could claim (Unix ms) before it was known who the authors are: who is followed
+        meanwhile is not among them."""
+        self._store, self._cache, self._clock, self._new_id, self._rows_ms = store, cache, clock, new_id, rows_ms
         self.parts: dict[int, Part] = dict.fromkeys(authors, UNKNOWN)
         self.links: set[Link] = set()
         self._cut: set[int] = set()
-        self._rows_claim_ms: int | None = None
+        self._asked_store = False
         self._adopted_ms: list[int] = []
 
     def adopt(self, author: int, part: Part, claim_ms: int) -> None:
@@ -73,12 +75,12 @@ class GatheredAuthors:
         return tuple(author for author in authors if author in self._cut)
 
     def complete_through_ms(self, snapshot: Snapshot) -> int:
-        """The least of: what the lists may claim, if any was used; what rows could when the store was first read; what
-        was taken over."""
+        """The least of: what the lists may claim, if any was used; what rows could, if any was read; what was taken
+        over."""
         claims = [snapshot.claim_for(self.links)] if self.links else []
         claims += self._adopted_ms
-        if self._rows_claim_ms is not None:
-            claims.append(self._rows_claim_ms)
+        if self._asked_store:
+            claims.append(self._rows_ms)
         return min(claims, default=0)
 
     async def from_cache(self, authors: Collection[int], depth: int, vouched_by: Snapshot | None = None) -> None:
@@ -106,7 +108,7 @@ class GatheredAuthors:
 
         async def some(wave: tuple[int, ...]) -> None:
             before = {author: min(below, self.parts[author].floor) for author in wave}
-            self._note_truth()
+            self._asked_store = True
             found = await self._store.tweet_ids_by_user(
                 {author: floor if floor < UNKNOWN.floor else None for author, floor in before.items()}, want
             )
@@ -134,7 +136,7 @@ class GatheredAuthors:
     async def _load_wave(self, authors: tuple[int, ...]) -> None:
         started, token = self._clock.monotonic(), -self._new_id()
         links = await self._cache.begin_authors(authors, token)
-        self._note_truth()
+        self._asked_store = True
         try:
             found = await self._store.tweet_ids_by_user(dict.fromkeys(authors), AUTHOR_KEPT)
         except StoreUnavailable:
@@ -147,10 +149,6 @@ class GatheredAuthors:
             for id_, link in links.items()
         ]
         await self._cache.finish_authors(lists, token)
-
-    def _note_truth(self) -> None:
-        if self._rows_claim_ms is None:
-            self._rows_claim_ms = self._claims.by_rows_ms()
 
 
 def _waves(authors: tuple[int, ...]) -> list[tuple[int, ...]]:

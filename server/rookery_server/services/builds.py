@@ -57,10 +57,10 @@ class Builds:
         new_id: Callable[[], int],
         claims: ClaimTracker,
         tiers: TierDirectory,
-        gathered: Callable[[Iterable[int]], GatheredAuthors],
+        gathered: Callable[[Iterable[int], int], GatheredAuthors],
         witness: Witness = SILENT,
     ):
-        """`gathered`: a merge of these authors, for one build."""
+        """`gathered`: a merge of these authors, of whom it was asked when rows could claim so much, for one build."""
         self._store, self._cache, self._clock, self._new_id, self._claims = store, cache, clock, new_id, claims
         self._gathered = gathered
         self._tiers, self._loading, self._witness = tiers, Loading(store, cache, clock, tiers), witness
@@ -105,10 +105,10 @@ class Builds:
         token = -self._new_id()
         link = await self._cache.begin_home(user_id, token)
         # Both only now: what is stored must have been read behind the token, and marks before the lists they vouch for.
-        snapshot = await self._claims.refresh()
+        snapshot, rows_ms = await self._claims.refresh(), self._claims.by_rows_ms()
         loaded = await self._loading.load(user_id, seen.relations)
         relations, edges = loaded.relations, loaded.edges
-        gathered, part = await self._gather(user_id, edges)
+        gathered, part = await self._gather(user_id, edges, rows_ms)
         stored = False
         if link is not None and self._may_store(started, snapshot, gathered, link):
             stored = await self._finish(user_id, token, part, relations, link, built_ms)
@@ -117,9 +117,9 @@ class Builds:
         self._witness.build_time(reason, self._clock.monotonic() - started)
         return Built(part, relations, followees_of(edges), gathered.complete_through_ms(snapshot), stored)
 
-    async def _gather(self, user_id: int, edges: tuple[Edge, ...]) -> tuple[GatheredAuthors, Part]:
+    async def _gather(self, user_id: int, edges: tuple[Edge, ...], rows_ms: int) -> tuple[GatheredAuthors, Part]:
         authors = followees_of(edges) | {user_id}
-        gathered = self._gathered(authors)
+        gathered = self._gathered(authors, rows_ms)
         depth = max(GATHER_MIN, GATHER_FACTOR * HOME_KEPT // len(authors))
         return gathered, await gather_for_build(gathered, depth, HOME_KEPT, enough=PAGE_MAX)
 

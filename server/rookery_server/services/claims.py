@@ -76,6 +76,12 @@ class ClaimTracker:
         more; 0 while nobody knows how this process's clock stands to the others' (C11)."""
         return self._clock.now_ms() - WATERMARK_LAG_MS if self._gate.open else 0
 
+    def by_copies_ms(self, snapshot: Snapshot) -> int:
+        """What may be claimed, Unix ms, where something was hidden by relations or standings that were read from the
+        cache after this snapshot (C13); 0 when a connection has ended since: the next one may have led to a primary
+        that lost what the marks speak of."""
+        return snapshot.claim_ms if all(map(self._cache.is_current, snapshot.links.values())) else 0
+
     def may_precede(self, snapshot: Snapshot, built_ms: int) -> bool:
         """Whether these marks may be older than what a list was made of by a build that began at `built_ms` on whatever
         server (C12)."""

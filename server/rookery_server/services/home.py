@@ -83,6 +83,10 @@ class HomeTimelines:
         self, position: PageCursor | NewerCursor | None, span: _Span, reading: Reading, page: Filled
     ) -> TimelinePage:
         complete_through_ms, lively_ms = reading.complete_through_ms(), reading.lively_claim_ms()
+        if page.hidden:
+            copies_ms = self._skeletons.claim_of_copies_ms(reading)
+            complete_through_ms = min(complete_through_ms, copies_ms)
+            lively_ms = copies_ms if lively_ms is None else min(lively_ms, copies_ms)
         now_ms = self._clock.now_ms()
         info = PageInfo(
             reading.source(),

@@ -49,9 +49,11 @@ class PulledLists:
         missing = [id_ for id_ in author_ids if id_ not in known]
         return known | await self._reads.get(missing) if missing else known
 
-    def gathered(self, authors: Iterable[int]) -> GatheredAuthors:
-        """A merge of these, for one call."""
-        return GatheredAuthors(self._store, self._cache, self._clock, self._new_id, self._claims, authors)
+    def gathered(self, authors: Iterable[int], rows_ms: int | None = None) -> GatheredAuthors:
+        """A merge of these, for one call.  `rows_ms`: what rows could claim before it was asked whose lists to merge;
+        None: now."""
+        began_ms = self._claims.by_rows_ms() if rows_ms is None else rows_ms
+        return GatheredAuthors(self._store, self._cache, self._clock, self._new_id, began_ms, authors)
 
     async def _load(self, author_ids: tuple[int, ...]) -> Mapping[int, PulledList]:
         began = self._clock.monotonic()

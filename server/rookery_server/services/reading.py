@@ -174,8 +174,8 @@ class Reading:
     `sources`: each goes on where the one before it knows no more; the last is a history, which goes on to the end.
     `listed`: the cached list among them, if there is one.  `named`: the rows of an author a consistency token names.
     `unproven`: the relations could not be checked.  `lacking`: authors to merge are not known, or nothing of them could
-    be read.  Either way nothing is claimed.  `bypass`, `named_accounts`: tweets whose cached bodies, and accounts whose
-    cached standings are not good enough.
+    be read.  Either way nothing is claimed.  `marks`: read before anything that tweets are judged by.  `bypass`,
+    `named_accounts`: tweets whose cached bodies, and accounts whose cached standings are not good enough.
     """
 
     viewer: Viewer
@@ -184,6 +184,7 @@ class Reading:
     cache_away: bool = False
     unproven: bool = False
     lacking: bool = False
+    marks: Snapshot = field(default_factory=Snapshot)
     named: History | None = None
     bypass: frozenset[int] = frozenset()
     named_accounts: frozenset[int] = frozenset()

@@ -85,9 +85,10 @@ class Skeletons:
             reading = await self.listed(user_id, snapshot, want)
             if reading is not None:
                 return reading
+            rows_ms = self._claims.by_rows_ms()
             built = await self.builds.build(user_id)
             if built is not None:
-                return self._from_build(user_id, snapshot, built)
+                return self._from_build(user_id, snapshot, built, rows_ms)
         return await self._merge(user_id, snapshot)
 
     async def listed(self, user_id: int, snapshot: Snapshot, want: Want) -> Reading | None:
@@ -122,7 +123,12 @@ class Skeletons:
             listed=listed,
             unproven=known is None and loaded is None,
             lacking=len(pulled) < len(relations.pull) or (loaded is not None and not loaded.knows_pull),
+            marks=snapshot,
         )
+
+    def claim_of_copies_ms(self, reading: Reading) -> int:
+        """What a page of this reading may claim at most if it hides anything, Unix ms."""
+        return self._claims.by_copies_ms(reading.marks)
 
     async def _load(self, user_id: int, read: HomeRead) -> Loaded | None:
         try:
@@ -130,17 +136,19 @@ class Skeletons:
         except StoreUnavailable:
             return None
 
-    def _from_build(self, user_id: int, snapshot: Snapshot, built: Built) -> Reading:
+    def _from_build(self, user_id: int, snapshot: Snapshot, built: Built, rows_ms: int) -> Reading:
         source = BuiltSource(built.part, built.complete_through_ms)
-        history = self._history(self._gathering(user_id, built.following), snapshot)
-        return Reading(Viewer(user_id, built.relations, built.following), [source, history])
+        history = self._history(self._gathering(user_id, built.following, rows_ms), snapshot)
+        return Reading(Viewer(user_id, built.relations, built.following), [source, history], marks=snapshot)
 
     async def _merge(self, user_id: int, snapshot: Snapshot | None) -> Reading:
         """All of it from the authors' rows.  `snapshot` None: the cache is out of reach."""
+        marks, rows_ms = snapshot or await self._claims.snapshot(), self._claims.by_rows_ms()
         loaded = await self._loading.load(user_id)
-        gather = self._gathering(user_id, followees_of(loaded.edges))
-        viewer = loaded.viewer(user_id)
-        return Reading(viewer, [self._history(gather, snapshot, PageSource.MERGE)], cache_away=snapshot is None)
+        history = self._history(
+            self._gathering(user_id, followees_of(loaded.edges), rows_ms), snapshot, PageSource.MERGE
+        )
+        return Reading(loaded.viewer(user_id), [history], cache_away=snapshot is None, marks=marks)
 
     # --- below the list ---------------------------------------------------------------------------------------
 
@@ -148,7 +156,7 @@ class Skeletons:
         self, user_id: int, read: HomeRead, relations: Relations, snapshot: Snapshot, token: ConsistencyToken | None
     ) -> Source:
         """Stretches can be kept only under relations that stood in the cache before anything else was read."""
-        gather = self._gathering(user_id, None)
+        gather = self._gathering(user_id)
         if read.relations.relations is None or read.relations.seen is None:
             return self._history(gather, snapshot)
         deep = Deep(user_id, relations.version, read.relations.seen)
@@ -158,12 +166,14 @@ class Skeletons:
     def _history(self, gather: Gather, snapshot: Snapshot | None, source: PageSource = PageSource.HISTORY) -> History:
         return History(gather, _vouching(snapshot), self._merges, source)
 
-    def _gathering(self, user_id: int, following: frozenset[int] | None) -> Gather:
+    def _gathering(self, user_id: int, following: frozenset[int] | None = None, rows_ms: int = 0) -> Gather:
+        """`following` as of a read that began when rows could claim `rows_ms`; None: they are read when asked for."""
+
         async def gather() -> GatheredAuthors:
-            followees = following
-            if followees is None:
-                followees = followees_of(await self._store.following(user_id))
-            return self._pulled.gathered(followees | {user_id})
+            if following is not None:
+                return self._pulled.gathered(following | {user_id}, rows_ms)
+            began_ms = self._claims.by_rows_ms()
+            return self._pulled.gathered(followees_of(await self._store.following(user_id)) | {user_id}, began_ms)
 
         return gather
 

@@ -1,4 +1,4 @@
-"""An author's own page: rows of the store, one query a page."""
+"""An author's own page: rows of the store, one query a page unless the rules hide some of them."""
 
 from __future__ import annotations
 
@@ -86,13 +86,15 @@ class UserTimelines:
         size = checked_page_size(page_size, PAGE_DEFAULT, PAGE_MAX)
         await self._users.require(checked_id(user_id, "user_id"))
         until = self._clock.monotonic() + call.left(self._clock) / 2
-        # The rows are the truth; the viewer's relations and the standings they are judged by are copies (C13).
-        complete_through_ms = min(self._claims.by_rows_ms(), (await self._claims.snapshot()).claim_ms)
+        complete_through_ms, marks = self._claims.by_rows_ms(), await self._claims.snapshot()
         viewer = await self._sight.onto_profile(call, user_id, token)
         profile = _Profile(self._codec, self._sight.facts, viewer, exclude_replies, named_users(token))
         profile.last_id = cursor.last_id if cursor else None
         end = await self._fill(profile, user_id, size, until)
         next_cursor = None if end or profile.last_id is None else PageCursor(profile.last_id)
+        if profile.hidden:
+            # The rows are the truth; the relations and standings that hid some of them are copies.
+            complete_through_ms = min(complete_through_ms, self._claims.by_copies_ms(marks))
         degraded = self._clock.now_ms() - complete_through_ms > DEGRADED_AFTER_MS
         info = PageInfo(PageSource.HISTORY, end, complete_through_ms, degraded=degraded, hidden=profile.hidden)
         return TimelinePage(

@@ -151,7 +151,9 @@ async def test_build_B19_a_reader_of_thousands_reads_a_little_of_each(world: Wor
         return await user_tweet_ids(user_id, before_id, limit)
 
     world.store.user_tweet_ids = watched  # type: ignore[method-assign]
-    gathered = GatheredAuthors(world.store, world.cache, world.clock, world.mint, world.claims, [*authors, alice])
+    gathered = GatheredAuthors(
+        world.store, world.cache, world.clock, world.mint, world.claims.by_rows_ms(), [*authors, alice]
+    )
     part = await gather_below(gathered, None, truth[30_000] + 1, HOME_KEPT, enough=100)
     assert list(part.ids) == [id_ for id_ in truth[30_000:] if id_ >= part.floor]
     assert len(part.ids) >= 100

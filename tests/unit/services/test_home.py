@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rookery_server.domain import ids
-from rookery_server.domain.errors import InvalidArgument, StoreUnavailable
+from rookery_server.domain.errors import CacheUnavailable, InvalidArgument, StoreUnavailable
 from rookery_server.domain.limits import (
     DEGRADED_AFTER_MS,
     HOME_KEPT,
@@ -18,10 +18,15 @@ from rookery_server.domain.limits import (
     REREAD_MS,
     WATERMARK_LAG_MS,
 )
+from rookery_server.domain.models import UserState
 from rookery_server.domain.tokens import NewerCursor, PageCursor
 from rookery_server.services.pages import PageInfo, PageSource
-from tests.unit.services.people import pair, posts_of
+from tests.unit.services.people import become, pair, posts_of
 from tests.unit.services.world import World
+
+
+def _fail(error: Exception) -> None:
+    raise error
 
 
 async def test_build_B9_an_entry_out_of_order_is_found(world: World) -> None:
@@ -208,6 +213,70 @@ async def test_claim_C11_a_page_of_rows_claims_nothing_while_the_clock_is_in_dou
     newer = (await world.page(alice, 20, before)).newer_cursor
     assert newer is not None
     assert newer.complete_through_ms == before.complete_through_ms
+
+
+async def test_claim_C13_what_is_below_the_list_claims_no_more_than_the_copies_that_hide_some_of_it(
+    world: World,
+) -> None:
+    """Its ids are rows, but an unblock that was not settled is not yet known to the relations it is judged by."""
+    alice, bob = await pair(world)
+    carol = world.user()
+    await world.follow(alice, carol)
+    quoting = await world.post(bob, quoted_id=await world.post(carol))
+    await world.graph.block(world.call(carol), alice)
+    world.clock.advance(1_000 * 20_000)
+    await posts_of(world, bob, 900, apart_ms=20_000)
+    await world.work()
+    await world.page(alice)
+    world.cache.authors.clear()
+    world.cache.histories.clear()
+    world.cache.down.add(world.cache.node_of(alice))
+    unblocked_ms = world.clock.now_ms()
+    await world.graph.unblock(world.call(carol), alice)
+    world.cache.down.clear()
+    world.clock.advance(30_000)
+    await world.mark(unblocked_ms - 1)
+    page = await world.page(alice, 20, PageCursor(quoting + 1))
+    assert page.info.source is PageSource.HISTORY
+    assert quoting not in page.tweet_ids
+    assert (page.info.hidden, page.info.degraded) == (1, True)
+    assert page.info.complete_through_ms == unblocked_ms - 1
+
+
+@pytest.mark.parametrize("source", [PageSource.BUILD, PageSource.MERGE])
+async def test_claim_C13_what_is_made_of_rows_claims_no_more_than_the_standings_that_hide_some_of_it(
+    world: World, source: PageSource
+) -> None:
+    """An author is back, and that was not settled: another server still holds what it knew."""
+    alice, bob = await pair(world)
+    await become(world, bob, state=UserState.DEACTIVATED)
+    await posts_of(world, bob, 1)
+    await world.work()
+    assert (await world.page(alice)).info.hidden == 1
+    world.store.users[bob] = replace(world.store.users[bob], state=UserState.ACTIVE)
+    back_ms = world.clock.now_ms()
+    world.seed_tweet(bob, back_ms)
+    world.clock.advance(30_000)
+    world.cache.homes.clear()
+    world.cache.authors.clear()
+    await world.mark(back_ms - 1)
+    if source is PageSource.MERGE:
+        world.cache.before["begin_home"] = lambda: _fail(CacheUnavailable())
+    page = await world.page(alice)
+    assert (page.info.source, page.info.hidden) == (source, 2)
+    assert (page.info.complete_through_ms, page.info.degraded) == (back_ms - 1, True)
+
+
+async def test_build_B14_rows_claim_no_more_than_they_could_before_it_was_asked_whose_they_are(world: World) -> None:
+    """Whoever is followed while a process stands still is not among the authors it merges."""
+    alice, bob = await pair(world)
+    await posts_of(world, bob, 3)
+    world.cache.down.update(world.cache.nodes)
+    before_ms = world.clock.now_ms()
+    world.store.before["following"] = lambda: world.clock.advance(60_000)
+    page = await world.page(alice)
+    assert page.info.source is PageSource.MERGE
+    assert page.info.complete_through_ms == before_ms - WATERMARK_LAG_MS
 
 
 async def test_build_B14_a_mixed_page_claims_the_least_of_its_parts(world: World) -> None:

@@ -69,14 +69,34 @@ async def test_claim_C13_a_profile_claims_no_more_than_its_copies(world: World) 
     assert not page.info.degraded
 
 
-async def test_claim_C13_without_the_cache_a_profile_claims_nothing(world: World) -> None:
+async def test_claim_C13_what_hid_nothing_claims_by_its_rows(world: World) -> None:
     alice, bob = world.user(), world.user()
     tweet = await world.post(alice)
     world.cache.down.update(world.cache.nodes)
     world.clock.advance(round(MARKS_GOOD_FOR_S * 1000) + 1)
     page = await world.profiles.page(world.call(bob), alice, 20)
     assert page.tweet_ids == (tweet,)
-    assert (page.info.complete_through_ms, page.info.degraded) == (0, True)
+    assert page.info.complete_through_ms == world.clock.now_ms() - WATERMARK_LAG_MS
+
+
+async def test_claim_C13_copies_read_over_another_connection_than_the_marks_claim_nothing(world: World) -> None:
+    """The primary that the marks speak of was succeeded by a replica without the stub."""
+    alice, bob = world.user(), world.user()
+    await world.graph.block(world.call(bob), alice)
+    quoted = await world.post(alice)
+    carol = world.user()
+    await world.post(carol, quoted_id=quoted)
+    await world.work()
+    node = world.cache.node_of(carol)
+
+    def succeeded() -> None:
+        world.cache.generations[node] += 1
+
+    page = await world.profiles.page(world.call(bob), carol, 20)
+    assert (page.info.hidden, page.info.degraded) == (1, False)
+    world.cache.before["read_relations"] = succeeded
+    page = await world.profiles.page(world.call(bob), carol, 20)
+    assert (page.info.hidden, page.info.complete_through_ms, page.info.degraded) == (1, 0, True)
 
 
 async def test_deleted_tweets_are_filled_up_from_below(world: World) -> None:
