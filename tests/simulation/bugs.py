@@ -170,7 +170,6 @@ def fills_overwrite(stack: ExitStack) -> None:
         node.set(keys.body(tweet_id), framed, limits.BODY_LIFE_S)
 
     stack.enter_context(patch.object(bodies, "set_if_absent", overwrite))
-    stack.enter_context(patch.object(lists, "set_if_absent", overwrite))
 
 
 def claims_ignore_links(stack: ExitStack) -> None:

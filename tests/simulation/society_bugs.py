@@ -235,7 +235,7 @@ LATE_STREAMS = Climate({"own_fails": 0.8, "slow_pages": 0.4}, ("_stop_node",), {
 WRONG_CLOCKS = Climate({"cache_refuses": 0.1}, ("_step_clock",), {"post": 60}, listeners=4)
 
 PLANS: dict[Bug, Plan] = {
-    follows_do_not_look_again: Plan(QUARRELS, 20),
+    follows_do_not_look_again: Plan(QUARRELS, 20, first=26),
     blocks_cut_nothing: Plan(QUARRELS, 20),
     blocks_stub_the_blocker_alone: Plan(QUOTES, 20, first=2),
     requests_outlive_blocks: Plan(REQUESTS, 20, first=3),

@@ -46,7 +46,7 @@ class Repeats(Generic[T]):
         """`method`: whose requests these are, for the witness."""
         self._writes, self._method, self._witness = writes, method, witness
         self._running: dict[Key, tuple[bytes, asyncio.Task[T]]] = {}
-        self._acked: OrderedDict[Key, None] = OrderedDict()
+        self._acked: OrderedDict[Key, T] = OrderedDict()
 
     async def run(self, key: Key, content: bytes, write: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of the attempt under way, or of a new one.  Raises RequestIdReused for other content."""
@@ -70,13 +70,13 @@ class Repeats(Generic[T]):
             raise RequestIdReused("this request id was used with other content")
         self._witness.request(self._method, "new" if claim.fresh else "replay")
 
-    def was_acked(self, key: Key) -> bool:
-        """Whether this server acked it lately: then its event is known to be in the log."""
-        return key in self._acked
+    def acked(self, key: Key) -> T | None:
+        """What this server answered when it acked it lately: then its event is known to be in the log."""
+        return self._acked.get(key)
 
     def _ended(self, key: Key, task: asyncio.Task[T]) -> None:
         del self._running[key]
         if not task.cancelled() and task.exception() is None:
-            self._acked[key] = None
+            self._acked[key] = task.result()
             if len(self._acked) > ACKED_REQUESTS_KEPT:
                 self._acked.popitem(last=False)

@@ -160,6 +160,14 @@ async def test_removal_R5_the_poster_fills_over_the_links_there_were_before_it_p
 # --- request ids --------------------------------------------------------------------------------------------------
 
 
+async def test_a_repeat_by_a_clock_that_was_set_back_has_the_token_of_the_first_answer(world: World) -> None:
+    """One of its own time would be satisfied by pages that cannot know of the post."""
+    alice = world.user()
+    first = await world.posted(alice, "same", REQUEST)
+    world.clock.advance(-300_000)
+    assert await world.posted(alice, "same", REQUEST) == first
+
+
 async def test_a_thousand_at_once_are_one_tweet_and_one_event(world: World) -> None:
     alice = world.user()
     posts = await asyncio.gather(*(world.posted(alice, "same", REQUEST) for _ in range(1000)))
