@@ -162,7 +162,8 @@ async def test_the_access_line_tells_all_but_content(served: Served) -> None:
         "request_id": "abc-1",
         "attempt": 1,
     }
-    assert 4000 < line["deadline_ms"] <= 5000
+    # On the wire a time-out has two or three digits, rounded up (gRPC core, timeout_encoding): up to a hundredth more.
+    assert 4000 < line["deadline_ms"] <= 5050
     assert line["reply_bytes"] > 0
 
 
