@@ -71,7 +71,8 @@ async def test_a_server_killed_after_each_await_of_a_post(ground: Ground, witnes
     async with witness.watching():
         died_of = await killed_after_each_await(ground, post)
         await witness.shows(witness.posts[-1])
-    assert steps(died_of) == ["claim_request", "post", "fill_bodies", "place_own"]
+    *written, one, other = steps(died_of)
+    assert (written, {one, other}) == (["claim_request", "post"], {"fill_bodies", "place_own"})  # these two at once
     await witness.judge()
 
 
