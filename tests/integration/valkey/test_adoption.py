@@ -82,11 +82,12 @@ async def test_shards_of_one_process_end_connections_once(calm: Cluster) -> None
     node = sorted(await worker.open_links())[0]
     calm.ask(calm.primary(node), "FLUSHALL")
     link, before = (await worker.open_links())[node], (await server.open_links())[node]
+    calm.ask(calm.primary(node), "CONFIG", "RESETSTAT")
     assert sorted(await asyncio.gather(*(worker.adopt_empty(link, at) for at in range(16)))) == [False] * 15 + [True]
+    counted = calm.ask(calm.primary(node), "INFO", "commandstats")["cmdstat_client|kill"]
+    assert counted["calls"] == 1
     await ended(server, before)
-    after = await relinked(server, before)
-    assert (await server.read_node_marks(after)).known
-    assert server.is_current(after)
+    assert (await server.read_node_marks(await relinked(server, before))).known
 
 
 async def test_marks_of_another_node_are_not_its_own(calm: Cluster) -> None:

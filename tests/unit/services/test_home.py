@@ -241,6 +241,10 @@ async def test_claim_C13_what_is_below_the_list_claims_no_more_than_the_copies_t
     assert quoting not in page.tweet_ids
     assert (page.info.hidden, page.info.degraded) == (1, True)
     assert page.info.complete_through_ms == unblocked_ms - 1
+    world.cache.calls.clear()
+    kept = await world.page(alice, 20, PageCursor(quoting + 1))
+    assert "store_history" not in world.cache.calls, "out of what was kept by the page before"
+    assert kept.info == page.info
 
 
 @pytest.mark.parametrize("source", [PageSource.BUILD, PageSource.MERGE])

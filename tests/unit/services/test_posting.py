@@ -160,6 +160,21 @@ async def test_removal_R5_the_poster_fills_over_the_links_there_were_before_it_p
 # --- request ids --------------------------------------------------------------------------------------------------
 
 
+async def test_removal_R5_a_repeat_fills_over_the_links_there_were_before_it_read_the_tweet(world: World) -> None:
+    alice, order, take = world.user(), list[str](), world.cache.fill_mark
+
+    def taken() -> FillMark:
+        order.append("mark")
+        return take()
+
+    await world.posted(alice, "same", REQUEST)
+    world.serve()  # another server, which does not know that it was acked
+    world.cache.fill_mark = taken  # type: ignore[method-assign]
+    world.store.before["get_tweets"] = lambda: order.append("read")
+    await world.posted(alice, "same", REQUEST)
+    assert order == ["mark", "read"]
+
+
 async def test_a_repeat_by_a_clock_that_was_set_back_has_the_token_of_the_first_answer(world: World) -> None:
     """One of its own time would be satisfied by pages that cannot know of the post."""
     alice = world.user()

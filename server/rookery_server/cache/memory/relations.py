@@ -43,9 +43,9 @@ class RelationsRole(BodiesRole):
 
     async def store_relations(self, user_id: int, over: RelationsRead, relations: Relations) -> bool:
         def swap(node: Node) -> bool:
-            if seen(node, user_id) != over.seen:
-                return False
             old = stored(node, user_id)
+            if (old and old.raw()) != over.seen:
+                return False
             value = StoredRelations(relations.version, old.stubbed if old else (), relations)
             node.set(keys.relations(user_id), value, self._relations_life_s)
             return True
