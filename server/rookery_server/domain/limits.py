@@ -102,10 +102,12 @@ by more has the store asked for the accounts of each page."""
 ROWS_A_PAGE = 5_000
 """Narrow rows of one read where no turns are taken: whom an ordinary account follows (FOLLOWING_BASE) is one trip of a
 cold home, and not ten after one another."""
-FOLLOWER_PAGE = 500
-"""Rows of one fan-out page: 8 µs each in the store, so whoever comes waits for 4 ms of it and not for 40."""
-DELIVERIES_A_TURN = 500
-"""Of a page, before others have their turn: 5 µs each in Python, so whoever comes waits for 3 ms and not for 25."""
+FOLLOWER_PAGE = 250
+"""Rows of one fan-out page: some 10 µs each in the store, so whoever comes waits for 3 ms of it and not for 50.  A page
+costs 2 ms besides, so pages of half the size would cost half as much again."""
+DELIVERIES_A_TURN = 250
+"""Of a page, before others have their turn: 5 µs each in Python, so whoever comes waits for 1 or 2 ms and not for
+25."""
 
 # --- home lists ---------------------------------------------------------------------------------------------
 HOME_KEPT, HOME_TRIM_AT = 800, 864

@@ -31,8 +31,9 @@ class WorkerSettings:
     further_rest: float = 2.0
     """How long a fan-out rests before a further turn, in lengths of the turn before and the page's read, while others
     begin."""
-    further_rest_until_s: float = 10.0
-    """It rests no more when its event is so old: its own followers, the next event of its author and W wait for it."""
+    further_rest_until_s: float = 14.0
+    """It rests no more when its event is so old: its own followers, the next event of its author and W wait for it, and
+    when W is 20 s behind all homes are `degraded`."""
     further_pages_at_once: int = 2
     """Of those, for what is not an event's first: one alone waits for answers, more take the processor from others."""
     open_events_max: int = 5_000

@@ -157,6 +157,37 @@ async def test_a_long_list_is_trimmed_and_loses_its_end_mark(
     assert (read.whole, read.reached_end) == (False, True)
 
 
+@pytest.mark.parametrize("above_s", [None, 1, 60], ids=["below a newer one", "on a young one", "on old ones"])
+async def test_a_long_list_is_trimmed_wherever_the_last_id_went(
+    cache: Cache, clock: ManualClock, links: dict[str, Link], above_s: int | None
+) -> None:
+    built = [clock.tweet(20_000 + at) for at in range(limits.HOME_KEPT)]
+    await build_home(cache, USER, built, whole=False)
+    top: list[int] = []
+    for sequence in range(limits.HOME_TRIM_AT - limits.HOME_KEPT):
+        top.insert(0, clock.tweet(sequence=sequence))
+        await cache.deliver(top[0], [USER], links, True)
+    clock.advance(above_s or 0)
+    last = clock.tweet() if above_s else clock.tweet(5_000)
+    assert await cache.deliver(last, [USER], links, True) == Delivered(inserted=1)
+    expected = [last, *top, *built] if above_s else [*top, last, *built]
+    assert await home(cache, USER) == expected[: limits.HOME_KEPT]
+
+
+async def test_a_list_under_build_with_old_ids_on_top_is_not_cut(
+    cache: Cache, clock: ManualClock, links: dict[str, Link]
+) -> None:
+    link = await begun_home(cache, USER, -5)
+    pushed = [clock.tweet(sequence=sequence) for sequence in range(limits.HOME_TRIM_AT)]
+    for tweet_id in pushed:
+        await cache.deliver(tweet_id, [USER], links, False)
+    clock.advance(30)
+    late = clock.tweet()
+    assert await cache.deliver(late, [USER], links, True) == Delivered(inserted=1)
+    assert await cache.finish_home(USER, -5, [pushed[0]], True, 1, link, 0)
+    assert await home(cache, USER) == [late, *pushed[::-1]][: limits.HOME_KEPT]
+
+
 async def test_author_lists_are_trimmed_too(cache: Cache, clock: ManualClock, links: dict[str, Link]) -> None:
     built = [clock.tweet(20_000 + at) for at in range(limits.AUTHOR_KEPT)]
     await build_author(cache, AUTHOR, built, whole=False)
