@@ -50,6 +50,7 @@ LARGE_LOOK_S = 0.05
 """A fan-out of seconds needs no closer look, and what looks takes from the small ones what would then count as its."""
 ROUND_S = 15.0
 CALL_S = 20.0
+ARRIVES_WITHIN_S = 60.0
 
 
 @dataclass(slots=True)
@@ -226,7 +227,7 @@ async def _small_posts(on: Ground, authors: Sequence[int], fan: int) -> list[flo
 
 async def _arrives(on: Ground, follower: int, tweet_id: int, look_s: float = 0.003) -> None:
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(ARRIVES_WITHIN_S):
             while await on.cache.lpos(keys.home(follower), str(tweet_id)) is None:  # noqa: ASYNC110
                 await asyncio.sleep(look_s)  # only asking again can tell
     except TimeoutError:

@@ -57,6 +57,14 @@ class Town:
     async def execute(self) -> None:
         """Everything is done already."""
 
+    async def lindex(self, name: bytes, at: int) -> bytes | None:
+        """Nothing before the first page, which is not stored; the second one is."""
+        builds = [keys.home(reader) for reader in self.pages].count(name)
+        return (None, b"-7", b"0")[min(builds, 2)]
+
+    async def lrange(self, name: bytes, first: int, last: int) -> list[bytes]:
+        return self.posted[::-1][first : last + 1]
+
     async def lpos(self, name: bytes, value: str) -> int | None:
         """Finds what was posted before the look before."""
         arrived, self._arrived = self._arrived, list(self.posted)
@@ -120,7 +128,20 @@ async def test_small_authors_calm_and_beside_a_large_one() -> None:
     town = Town()
     told = await fairness(town.ground(), 2, silent)
     assert town.lists == 5  # one for everybody of the crowd
+    assert sorted(town.pages) == [4, 4, 5, 5]  # until the home of each follower is stored
     for name in ("fixed_loop_ms", "p99_calm_ms", "p99_beside_ms", "p99_ratio", "large_fanout_s"):
         least, median, most = told[name]
         assert 0 <= least <= median <= most, name
     assert told["large_fanouts"] > 0
+
+
+class Deaf(Town):
+    async def lpos(self, name: bytes, value: str) -> int | None:
+        return None
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_post_that_does_not_arrive_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures_run, "ARRIVES_WITHIN_S", 0.05)
+    with pytest.raises(AssertionError, match=r"\d+ is not in the list of 4, which begins \[b'"):
+        await fairness(Deaf().ground(), 1, silent)
