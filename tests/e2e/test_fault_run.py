@@ -11,7 +11,7 @@ from tests.support.engines import SpecialStacks
 from tests.support.fault_run import SPEC, fault_run
 
 
-@pytest.mark.timeout(1_800)
+@pytest.mark.timeout(600)
 async def test_nothing_acked_is_lost_doubled_or_wrong(special_stacks: SpecialStacks, tmp_path: Path) -> None:
     with special_stacks(SPEC) as stack:
         outcome = await fault_run(stack, tmp_path, seconds=0, seed=1, say=print)

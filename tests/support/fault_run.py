@@ -30,7 +30,7 @@ from rookery_server.cli.sources import Source, made_up
 from rookery_server.dev.installation import Installation
 from rookery_server.dev.stack import Stack
 from rookery_server.dev.state import StackSpec
-from tests.support.fault_kinds import PATIENT_S, Faults
+from tests.support.fault_kinds import HEAL_S, PATIENT_S, Faults
 from tests.support.measured import p50_p99_ms, spread
 from tests.support.readers import Post, now_ms, scroll
 from tests.support.real_run import load, sources_of
@@ -46,8 +46,6 @@ ACCOUNTS, FOLLOWS, STAR = 150, 8, 0
 BEHIND_S = 10.0
 """`complete_through` further ago than this is behind; normally it is six to seven seconds ago."""
 CALM_S = 2.0
-CALM_WITHIN_S = 300.0
-"""No promise: on a machine that gives its processes two thirds of their time claims were back after 95 s."""
 POSTERS, POST_EVERY_S, READ_EVERY_S = 5, 0.5, 0.2
 """Ten posts a second, to a tenth or all of the accounts: twice as many, beside three Cassandra nodes on two processors,
 are what a stall of the machine is hardly ever worked off."""
@@ -261,7 +259,7 @@ async def _break_all(
 
 async def _calm(lags: Lags, tasks: list[asyncio.Task[None]]) -> None:
     """Until every server's pages claim up to ten seconds ago, for two seconds on end."""
-    since, until = time.monotonic(), time.monotonic() + CALM_WITHIN_S
+    since, until = time.monotonic(), time.monotonic() + HEAL_S
     while time.monotonic() - since < CALM_S:
         for task in tasks:
             if task.done():
