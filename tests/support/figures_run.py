@@ -181,7 +181,6 @@ async def fairness(on: Ground, rounds: int, say: Callable[[str], None]) -> dict[
     ratios, calm_p99, busy_p99, fanouts, loops = [], [], [], [], []
     for number in range(rounds + 1):
         loops.append(yardstick_ms())
-        await _has_list(on, fans[0])
         calm = await _small_posts(on, small, fans[0])
         stop, times = asyncio.Event(), list[float]()
         storm = asyncio.create_task(_large_posts(on, large, crowd[-1], stop, times))
@@ -236,9 +235,9 @@ async def _arrives(on: Ground, follower: int, tweet_id: int, look_s: float = 0.0
 
 
 async def _has_list(on: Ground, reader: int) -> None:
-    """A build that was slow, as the first ones are, is served and not stored, and a node that was taken up late is
-    emptied: nothing would ever arrive."""
-    async with asyncio.timeout(60):
+    """A build that was slow, or met a node not known yet, as the first ones are, is served and not stored: nothing
+    would ever arrive.  Once, before the rounds: a list that goes away in their course has to be seen."""
+    async with asyncio.timeout(ARRIVES_WITHIN_S):
         # Until it is stored its last entry is the build's token, a dash first.
         while not isinstance(last := await on.cache.lindex(keys.home(reader), -1), bytes) or last.startswith(b"-"):
             await on.client.acting_as(reader).home_page(timeout_s=CALL_S)

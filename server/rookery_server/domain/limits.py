@@ -104,7 +104,7 @@ ROWS_A_PAGE = 5_000
 cold home, and not ten after one another."""
 FOLLOWER_PAGE = 250
 """Rows of one fan-out page: some 10 µs each in the store, so whoever comes waits for 3 ms of it and not for 50.  A page
-costs 2 ms besides, so pages of half the size would cost half as much again."""
+costs 2 ms besides, so pages of half the size would cost a third more."""
 DELIVERIES_A_TURN = 250
 """Of a page, before others have their turn: 5 µs each in Python, so whoever comes waits for 1 or 2 ms and not for
 25."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from rookery_server.domain import ids
+from rookery_server.domain import ids, limits
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.fanout import AuthorTier, Crossing, Thresholds
 from rookery_server.metrics import Metrics
@@ -372,3 +372,8 @@ async def test_delivery_D6_it_rests_for_what_it_read_too_and_no_longer_than_its_
     assert fanning.done()
     # Placed 0.1, read 0.2, pushed 0.1, rested 0.6 for that, pushed 0.1 more: 0.4 are left of the 1.5.
     assert rests == pytest.approx([0.6, 0.4])
+
+
+def test_delivery_D6_rests_end_before_homes_are_degraded_for_them() -> None:
+    settings = WorkerSettings()
+    assert (settings.further_rest_until_s + settings.poll_every_s) * 1000 < limits.DEGRADED_AFTER_MS

@@ -19,7 +19,7 @@ from rookery_server.cache.redis.role import Role
 from rookery_server.domain import ids, limits
 
 _PLACED_AT_ONCE = 50
-"""Placing looks through ten seconds of a list, 8 µs as a rule (four times a push) and 300 in a list of hundreds of
+"""Placing looks through ten seconds of a list, 10 µs as a rule (four times a push) and 300 in a list of hundreds of
 entries that young: so many at once keep a node for 15 ms at the worst, far below the time-out."""
 
 
