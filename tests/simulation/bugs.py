@@ -67,11 +67,11 @@ def followers_before_the_author(stack: ExitStack) -> None:
             return getattr(self._cache, name)
 
     async def reversed_run(
-        self: FanOut, event: Event, links: Mapping[str, Link], in_place: bool, stop: Any
+        self: FanOut, event: Event, links: Mapping[str, Link], in_place: bool, orders: Any
     ) -> tuple[Tier, frozenset[str]]:
         other = copy.copy(self)
         other._cache = NotYet(self._cache)
-        tier, behind = await run(other, event, links, in_place, stop)
+        tier, behind = await run(other, event, links, in_place, orders)
         placed = await self._cache.place_author(event.subject, event.target, links)
         return tier, behind | placed.behind
 

@@ -12,7 +12,7 @@ from rookery_server.domain.clock import Clock
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.metrics import Metrics
 from rookery_server.store.interface import TweetRow, TweetStore, UserStore
-from rookery_server.workers.fanout import FanOut, Stop, Tiers
+from rookery_server.workers.fanout import FanOut, Orders, Tiers
 from rookery_server.workers.fleet import Fleet
 from rookery_server.workers.pace import Pace
 from rookery_server.workers.relations import Graph, RelationApplier, RowNotReadable
@@ -59,12 +59,12 @@ class Applier:
         self._relations = RelationApplier(store, cache, fleet, clock)
         self._choice, self._pace = choice, pace
 
-    async def apply(self, event: Event, *, in_place: bool, again: bool, stop: Stop) -> None:
+    async def apply(self, event: Event, *, in_place: bool, again: bool, orders: Orders) -> None:
         """Done when it returns.  Raises RowNotReadable, TooEarly, Stopped, StoreUnavailable: the event is then still
         open.  `again`: it was applied before, and is counted as such."""
         match event.kind:
             case EventKind.POST:
-                await self._post(event, in_place, again, stop)
+                await self._post(event, in_place, again, orders)
             case EventKind.DELETE:
                 await self._delete(event)
             case EventKind.FOLLOW | EventKind.UNFOLLOW:
@@ -78,14 +78,14 @@ class Applier:
         outcome = "reapplied" if again else "applied"
         self._metrics.outbox_events(event.kind.name.lower(), outcome).inc()
 
-    async def _post(self, event: Event, in_place: bool, again: bool, stop: Stop) -> None:
+    async def _post(self, event: Event, in_place: bool, again: bool, orders: Orders) -> None:
         fresh = not (in_place or event.repeat)
         with self._pace.beginning(event.id) if fresh else nullcontext():
             row = await self._tweet(event)
         if not row.body:
             return
         links = self._fleet.links()
-        tier, behind = await self._fanout.run(event, links, not fresh, stop)
+        tier, behind = await self._fanout.run(event, links, not fresh, orders)
         self._fleet.suspect(behind, links)
         if not again:
             self._metrics.fanout_completion(tier.value).observe(max(0.0, self._age_ms(event) / 1000))

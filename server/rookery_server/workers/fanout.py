@@ -23,9 +23,21 @@ class Stopped(Exception):
     """The shard is being given back: the page in hand is done, the event stays open."""
 
 
+class Orders(Protocol):
+    """What is asked of one event on its way; looked at between pages."""
+
+    def check(self) -> None:
+        """Raises Stopped."""
+        ...
+
+    def hurried(self) -> bool:
+        """Whether another event of its subject waits for it: one that was opened and has not begun."""
+        ...
+
+
 @dataclass(slots=True)
 class Stop:
-    """Set once, looked at between pages."""
+    """Set once, for all of a shard."""
 
     asked: bool = False
 
@@ -68,7 +80,7 @@ class FanOut:
         }
 
     async def run(
-        self, event: Event, links: Mapping[str, Link], in_place: bool, stop: Stop
+        self, event: Event, links: Mapping[str, Link], in_place: bool, orders: Orders
     ) -> tuple[Tier, frozenset[str]]:
         """The tier it was delivered by, and the nodes that did not ack everything.  Raises Stopped and whatever the
         store raises; then the event is to be applied again."""
@@ -77,11 +89,11 @@ class FanOut:
             behind = (await self._cache.place_author(event.subject, event.target, links)).behind
         if row is not None and not row.delivers(ids.time_ms(event.target)):
             return Tier.PULL, behind
-        followers, behind_too = await self._pages(event, links, in_place, stop)
+        followers, behind_too = await self._pages(event, links, in_place, orders)
         return Tier.BROAD if followers >= self._broad_from else Tier.PUSH, behind | behind_too
 
     async def _pages(
-        self, event: Event, links: Mapping[str, Link], in_place: bool, stop: Stop
+        self, event: Event, links: Mapping[str, Link], in_place: bool, orders: Orders
     ) -> tuple[int, frozenset[str]]:
         followers, behind, took_s = 0, frozenset[str](), 0.0
         reading = self._read(event.subject, None)
@@ -96,14 +108,15 @@ class FanOut:
                     if not first and not in_place:
                         # What a large fan-out reads and pushes keeps store, worker and cache busy: no order of turns
                         # gives a small one the processor it waits for.
-                        left_s = self._rest_until_s - (self._clock.now_ms() - ids.time_ms(event.id)) / 1000
-                        await self._pace.rest(min(self._rest * (read_s + took_s), left_s), but=event.id)
+                        if not orders.hurried():
+                            left_s = self._rest_until_s - (self._clock.now_ms() - ids.time_ms(event.id)) / 1000
+                            await self._pace.rest(min(self._rest * (read_s + took_s), left_s), but=event.id)
                         read_s = 0.0
                     delivered, took_s = await self._deliver(event.target, some, links, in_place, first)
                     behind, followers = behind | delivered.behind, followers + len(some)
                 if after is None:
                     return followers, behind
-                stop.check()
+                orders.check()
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

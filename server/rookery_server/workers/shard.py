@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from rookery_server.cache.interface import Deliveries, Link
 from rookery_server.domain import ids, limits
@@ -35,6 +36,21 @@ def _nothing() -> None:
     """Nobody waits for this one."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Orders:
+    """For what is at work in one line: to stop with the shard, and to make way for the event behind it."""
+
+    stop: Stop
+    waiting: Mapping[int, object]
+    line: int
+
+    def check(self) -> None:
+        self.stop.check()
+
+    def hurried(self) -> bool:
+        return self.line in self.waiting
+
+
 class ShardAtWork:
     """Everything of one shard under one fence.  Thrown away when the lease is lost or given back."""
 
@@ -61,6 +77,8 @@ class ShardAtWork:
             cache, fleet, self.marks, self._log, clock, settings, metrics, self._submit_row, self._submit_again
         )
         self._lines, self._stop = Lines(), Stop()
+        self._unbegun: dict[int, dict[int, list[Callable[[], None]]]] = {}
+        """By line, the events that were opened and wait in it, each with who is told when it is applied."""
         self._stubbed: deque[tuple[float, int]] = deque()
         """Changes of accounts applied within the life of an own copy: when, and the event."""
         self._recovering: asyncio.Task[None] | None = None
@@ -89,10 +107,10 @@ class ShardAtWork:
         full = len(self._log.open) > self._settings.open_events_max
         if not full and not self._stop.asked and self._log.rung(event):
             self._metrics.outbox_rings("heard").inc()
-            self._lines.submit(line_of(event), lambda: self._work(event, in_place=False, done=_nothing))
+            self._submit(event, in_place=False, done=_nothing)
 
     def _submit_row(self, row: OutboxRow, done: Callable[[], None]) -> None:
-        """For a recovery: opened if never seen, applied once more if it was (and not printed a second time)."""
+        """For a recovery: opened if never seen, applied once more if it has begun (and not printed a second time)."""
         if not self._log.passed(row.event_id) and self._log.begin(row.event_id, row.event):
             self._take_up(row, in_place=True, done=done)
         elif row.event is None:
@@ -101,9 +119,30 @@ class ShardAtWork:
             self._submit_again(row.event, done)
 
     def _submit_again(self, event: Event, done: Callable[[], None]) -> None:
-        self._lines.submit(
-            line_of(event), lambda: self._work(event, in_place=True, done=done, again=True, opened=False)
-        )
+        """What was opened and has not begun is applied behind everything the recovery has read: once is enough (C5)."""
+        line = line_of(event)
+        if (told := self._unbegun.get(line, {}).get(event.id)) is not None:
+            told.append(done)
+        else:
+            self._lines.submit(line, lambda: self._work(event, in_place=True, done=done, again=True, opened=False))
+
+    def _submit(self, event: Event, *, in_place: bool, done: Callable[[], None], again: bool = False) -> None:
+        """For an event just opened."""
+        line = line_of(event)
+        self._unbegun.setdefault(line, {})[event.id] = [done]
+        self._lines.submit(line, lambda: self._begin(event, in_place, again))
+
+    async def _begin(self, event: Event, in_place: bool, again: bool) -> None:
+        line = line_of(event)
+        told = self._unbegun[line].pop(event.id)
+        if not self._unbegun[line]:
+            del self._unbegun[line]
+
+        def done() -> None:
+            for tell in told:
+                tell()
+
+        await self._work(event, in_place=in_place, done=done, again=again)
 
     def _take_up(self, row: OutboxRow, *, in_place: bool, done: Callable[[], None], again: bool = False) -> None:
         """For a row just opened."""
@@ -111,7 +150,7 @@ class ShardAtWork:
         if event is None:
             self._lines.submit(row.event_id, lambda: self._bury(row, done))
         else:
-            self._lines.submit(line_of(event), lambda: self._work(event, in_place=in_place, done=done, again=again))
+            self._submit(event, in_place=in_place, done=done, again=again)
 
     # --- working ------------------------------------------------------------------------------------------------
 
@@ -119,9 +158,10 @@ class ShardAtWork:
         self, event: Event, *, in_place: bool, done: Callable[[], None], again: bool = False, opened: bool = True
     ) -> None:
         """Applies one event, trying for ever if need be, and then finishes it, if it was opened for this."""
+        orders = _Orders(self._stop, self._unbegun, line_of(event))
 
         async def attempt(first: bool) -> None:
-            await self._applier.apply(event, in_place=in_place or not first, again=again, stop=self._stop)
+            await self._applier.apply(event, in_place=in_place or not first, again=again, orders=orders)
 
         if await self._until_done(event.id, attempt):
             if event.kind is EventKind.ACCOUNT:

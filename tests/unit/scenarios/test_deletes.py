@@ -22,7 +22,6 @@ from rookery_server.services.calls import Call
 from rookery_server.services.tweets import Draft, Removed
 from rookery_server.store.memory import StoreHooks
 from rookery_server.workers.apply import Applier
-from rookery_server.workers.fanout import Stop
 from rookery_server.workers.fleet import Fleet
 from rookery_server.workers.pace import Pace
 from rookery_server.workers.settings import WorkerSettings
@@ -30,6 +29,7 @@ from tests.support.interleaving import Turns, explore
 from tests.unit.scenarios.town import Tallied
 from tests.unit.services.clocks import START_MS, TestClock
 from tests.unit.services.test_on_memory import SHARDS, Server
+from tests.unit.workers.world import Unasked
 
 ALICE, BOB = 11, 12
 """Alice follows Bob."""
@@ -146,7 +146,7 @@ class Scene:
 
 
 async def apply(worker: Applier, event: Event) -> None:
-    await worker.apply(event, in_place=True, again=False, stop=Stop())
+    await worker.apply(event, in_place=True, again=False, orders=Unasked())
 
 
 async def test_scenario_11_a_delete_during_a_slow_fill_and_a_slow_post_leaves_nothing_visible() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from rookery_server.domain import ids
@@ -146,6 +148,10 @@ async def test_claim_C4_another_w_than_written_means_behind(world: World, found:
     assert "h1" not in world.cache.node(1).held.lists or world.cache.home(1) == [tweet]
 
 
+def posts(worker: Worker, outcome: str) -> float:
+    return value(worker.metrics, "rookery_outbox_events_total", kind="post", outcome=outcome)
+
+
 async def test_claim_C5_a_failed_over_node_is_brought_up_to_date_in_place(world: World) -> None:
     crowd(world, 1, 4)
     worker = await world.start()
@@ -202,6 +208,34 @@ async def test_claim_C5_an_event_under_way_when_the_node_returns_reaches_it(worl
     await world.time.advance(10)
     assert [world.cache.home(follower) for follower in range(1, 12)] == [[tweet]] * 11
     assert world.claim(AUTHOR) > ids.time_ms(tweet)
+
+
+async def test_claim_C5_what_waits_in_line_is_applied_once_and_what_has_begun_again(world: World) -> None:
+    """A recovery begins while the first of six posts of one author is under way; W waits for all of them."""
+    crowd(world, *range(1, 12))
+    worker = await world.start()
+    await world.time.advance(10)
+    gate_open = False
+
+    async def hook(what: str) -> None:
+        while what == "followers" and not gate_open:
+            await world.time.sleep(0.1)
+
+    world.truth.hook = hook
+    tweets = [world.post(AUTHOR) for _ in range(6)]
+    await world.time.advance(1.5)
+    world.cache.calls.clear()
+    world.cache.node(1).cut()
+    await world.time.advance(1.5)
+    assert world.claim(AUTHOR) < ids.time_ms(tweets[0])
+    gate_open = True
+    await world.time.advance(2.0)
+    placed = Counter(tweet for what, tweet, _ in world.cache.calls if what == "place_author")
+    assert placed == dict.fromkeys(tweets, 1), "the first was placed once before"
+    assert [world.cache.home(follower) for follower in range(1, 12)] == [tweets[::-1]] * 11
+    assert [posts(worker, outcome) for outcome in ("applied", "reapplied")] == [6, 1]
+    await world.time.advance(8)
+    assert world.claim(AUTHOR) > ids.time_ms(tweets[-1])
 
 
 async def test_claim_C5_a_row_that_showed_between_two_owners_is_found_below_w(world: World) -> None:

@@ -271,6 +271,47 @@ async def test_delivery_D6_a_small_author_does_not_wait_behind_a_large_one() -> 
     await world.close()
 
 
+async def a_large_and_a_small_author(world: World) -> None:
+    """The large one, AUTHOR, has twenty pages of followers, the last one 159; each takes 0.05 s, and 0.1 s of rest
+    while the small one, 31, posts."""
+
+    async def slow(what: str) -> None:
+        if what == "deliver":
+            await world.time.sleep(0.05)
+
+    world.cache.hook = slow
+    crowd(world, *range(100, 160))
+    crowd(world, 1, author=31)
+    await world.start()
+
+
+async def test_delivery_D6_a_large_post_rests_beside_others_also_while_a_node_is_recovered(world: World) -> None:
+    """What a recovery applies again waits behind it and ends no rests."""
+    await a_large_and_a_small_author(world)
+    tweet, took_s = world.post(AUTHOR), 0.0
+    while tweet not in world.cache.home(159):
+        world.post(31)
+        await world.time.advance(0.25)
+        took_s += 0.25
+        if took_s == 1.5:
+            world.cache.node(1).cut()
+        assert took_s < 6
+    assert took_s > 2.5, "1.0 s of pushes and 1.9 s of rests"
+
+
+async def test_delivery_D6_posts_of_one_author_do_not_queue_behind_rests(world: World) -> None:
+    """A post every 1.5 s: more than rests leave room for, and no more than can be pushed."""
+    await a_large_and_a_small_author(world)
+    posts = []
+    for number in range(24):
+        world.post(31)
+        if number % 3 == 0:
+            posts.append(world.post(AUTHOR))
+        await world.time.advance(0.5)
+    # The last but one was posted 3 s ago.
+    assert set(posts[:-1]) <= set(world.cache.home(159))
+
+
 async def test_delivery_D7_a_repeat_is_placed_and_never_pushed(world: World) -> None:
     crowd(world, 1)
     await world.start()

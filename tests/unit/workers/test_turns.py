@@ -13,11 +13,11 @@ from rookery_server.domain import ids, limits
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.fanout import AuthorTier, Crossing, Thresholds
 from rookery_server.metrics import Metrics
-from rookery_server.workers.fanout import FanOut, Stop
+from rookery_server.workers.fanout import FanOut
 from rookery_server.workers.pace import Pace
 from rookery_server.workers.settings import WorkerSettings
 from rookery_server.workers.turns import Turns
-from tests.unit.workers.world import World, spin, value
+from tests.unit.workers.world import Unasked, World, spin, value
 
 AT_ONCE, FURTHER = 4, 2
 AUTHOR = 30
@@ -325,7 +325,7 @@ async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then
         event = world.truth.log[-1].event
         assert event is not None
         with nullcontext() if in_place else pace.beginning(event.id):
-            return asyncio.create_task(fanout.run(event, {}, in_place=in_place, stop=Stop()))
+            return asyncio.create_task(fanout.run(event, {}, in_place=in_place, orders=Unasked()))
 
     alone = begin(AUTHOR)
     await world.time.advance(0.41)
@@ -367,11 +367,41 @@ async def test_delivery_D6_it_rests_for_what_it_read_too_and_no_longer_than_its_
     event = world.truth.log[-1].event
     assert event is not None
     with pace.beginning(event.id + 1):
-        fanning = asyncio.create_task(fanout.run(event, {}, in_place=False, stop=Stop()))
+        fanning = asyncio.create_task(fanout.run(event, {}, in_place=False, orders=Unasked()))
         await world.time.advance(3.0)
     assert fanning.done()
     # Placed 0.1, read 0.2, pushed 0.1, rested 0.6 for that, pushed 0.1 more: 0.4 are left of the 1.5.
     assert rests == pytest.approx([0.6, 0.4])
+
+
+async def test_delivery_D6_no_rests_while_the_next_of_its_author_waits() -> None:
+    world, rests, orders = World(), list[float](), Unasked()
+    settings = WorkerSettings(follower_page=8, deliveries_a_turn=2, further_rest=2.0)
+
+    async def slow(call: str) -> None:
+        await world.time.sleep(0.1 if call == "deliver" else 0)
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+        orders.hurry = len(rests) == 1  # the next one comes during the first rest
+        await world.time.sleep(seconds)
+
+    world.cache.hook = slow
+    pace = Pace(world.time, rest)
+    fanout = FanOut(world.truth, world.cache, world.time, NobodyIsPull(), Turns(1, 1), pace, settings, Metrics())
+    for follower in range(100, 108):
+        world.follow(follower, AUTHOR)
+    world.post(AUTHOR)
+    event = world.truth.log[-1].event
+    assert event is not None
+    with pace.beginning(event.id + 1):
+        fanning = asyncio.create_task(fanout.run(event, {}, in_place=False, orders=orders))
+        # Pushed 0.1, rested 0.2, pushed 0.1, and at once the third.
+        await world.time.advance(0.45)
+        orders.hurry = False
+        await world.time.advance(1.0)
+    assert fanning.done()
+    assert rests == pytest.approx([0.2, 0.2])
 
 
 def test_delivery_D6_rests_end_before_homes_are_degraded_for_them() -> None:

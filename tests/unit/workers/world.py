@@ -41,6 +41,18 @@ START_MS = 1_700_000_040_000
 """The start of a window."""
 
 
+@dataclass
+class Unasked:
+    """Nobody stops it; `hurry`: the author's next event waits."""
+
+    hurry: bool = False
+
+    def check(self) -> None: ...
+
+    def hurried(self) -> bool:
+        return self.hurry
+
+
 class Time:
     """`advance` moves it, waking who sleeps, in order; nobody else does."""
 
