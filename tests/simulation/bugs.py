@@ -160,7 +160,7 @@ def repeats_keep_the_event_id(stack: ExitStack) -> None:
         return await attempt(other, call, event, send)
 
     stack.enter_context(patch.object(StartedWrites, "attempt", with_old_id))
-    stack.enter_context(patch.object(StartedWrites, "_in_time", lambda self, event: True))
+    stack.enter_context(patch.object(StartedWrites, "_in_time", lambda self, event, began: True))
 
 
 def fills_overwrite(stack: ExitStack) -> None:

@@ -68,7 +68,8 @@ class People:
         if answer.outcome == "ok":
             token = getattr(answer.value, "token", None)
             operation.event_ms = token.event_ms if token else 0
-            # A clock that was set back in the middle of a call does not make the ack older than its event.
+            # A clock that was set back in the middle of a call does not make the ack older than its event, which an
+            # answer that wrote nothing names by the latest time it can have (edge, E5).
             operation.acked_ms = max(server.process.clock.now_ms(), operation.event_ms)
             operation.settled = getattr(answer.value, "settled", False)
         for change in changes:

@@ -28,7 +28,6 @@ from rookery_server.services.hydrate import Hydration
 from rookery_server.services.live_progress import Progress
 from rookery_server.services.pages import TimelinePage
 from rookery_server.services.tiers import TierDirectory
-from rookery_server.services.tokens import block_token
 from rookery_server.store.interface import CountKind
 from rookery_server.workers import counts as recounting
 from rookery_server.workers.relations import RelationApplier
@@ -59,11 +58,10 @@ def blocks_cut_nothing(stack: ExitStack) -> None:
 def blocks_stub_the_blocker_alone(stack: ExitStack) -> None:
     """The relations of the blocked stay as they were (edge E15)."""
 
-    async def answer(self: Blocks, block: Block, event_ms: int, change: int | None = None) -> EdgeChanged:
-        proven = await self._cache.stub_relations(block.blocker_id, block.version_us, change)
-        return EdgeChanged(proven, block_token(block.blocker_id, block.blocked_id, event_ms))
+    async def stub(self: Blocks, block: Block, change: int | None = None) -> bool:
+        return await self._cache.stub_relations(block.blocker_id, block.version_us, change)
 
-    stack.enter_context(patch.object(Blocks, "_answer", answer))
+    stack.enter_context(patch.object(Blocks, "_stub", stub))
 
 
 def requests_outlive_blocks(stack: ExitStack) -> None:

@@ -15,6 +15,10 @@ from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import IdsRefused
 from rookery_server.domain.leases import IdLease
 
+_TOGETHER_S = 0.05
+_LOOKS = 5
+"""At two clocks, until both were read within that."""
+
 
 class IdLeaseView(Protocol):
     """What a minter sees of its lease: `None` while none is held for certain."""
@@ -45,16 +49,22 @@ class WallGuard:
     def rebase(self) -> None:
         """From here on jumps are counted from now: called after the clock was compared with others', so that a slow
         drift never adds up to a jump."""
-        self.jumps += self.jumped()
-        self._base = self.difference()
+        now = self.difference()
+        self.jumps += abs(now - self._base) > limits.WALL_JUMP_MS
+        self._base = now
 
     def jumped(self, since: float | None = None) -> bool:
         """Since the last `rebase`, or since `difference` gave `since`."""
         return abs(self.difference() - (self._base if since is None else since)) > limits.WALL_JUMP_MS
 
     def difference(self) -> float:
-        """Of the two clocks now, ms: it stays as it is until the wall clock is set."""
-        return self._clock.now_ms() - self._clock.monotonic() * 1000
+        """Of the two clocks now, ms: it stays as it is until the wall clock is set.  They cannot be read at one moment:
+        a process that is held up between the two reads again, since that would pass for a jump."""
+        for _ in range(_LOOKS):
+            before, wall_ms, after = self._clock.monotonic(), self._clock.now_ms(), self._clock.monotonic()
+            if after - before < _TOGETHER_S:
+                break
+        return wall_ms - (before + after) / 2 * 1000
 
 
 class IdMinter:

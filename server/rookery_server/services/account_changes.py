@@ -87,39 +87,37 @@ class AccountChanges:
 
     async def _replace(self, call: Call, standing: User, target: User) -> bool:
         """Event, then compare-and-set; False: somebody else was first, and nothing was written."""
-        event = await self._announce_in_time(call, target.id)
+        event, began = await self._announce_in_time(call, target.id)
         if (await self._store.replace_user(target, standing.etag)).etag != target.etag:
             return False
-        if self._age_ms(event) > ATTEMPT_LIFE_MS:
-            event = await self._announce_again(call, target.id)
+        if self._writes.age_ms(event, began) > ATTEMPT_LIFE_MS:
+            event, _ = await self._announce_again(call, target.id)
         self._cache.ring(events.shard_of(event.subject, self._store.shards), events.encode(event))
         return True
 
-    async def _announce_in_time(self, call: Call, user_id: int) -> Event:
-        """An event young enough to begin under (A3)."""
+    async def _announce_in_time(self, call: Call, user_id: int) -> tuple[Event, float]:
+        """An event young enough to begin under (A3), and the monotonic time right before its id was minted."""
         for _ in range(ACCOUNT_TRIES):
             try:
-                event = await self._announce(call, user_id)
+                event, began = await self._announce(call, user_id)
             except StoreUnavailable as error:
                 # Whatever became of the event: the row was not touched.
                 raise StoreUnavailable(outcome=Outcome.NONE) from error
-            if self._age_ms(event) <= ACCOUNT_BEGIN_MS:
-                return event
+            if self._writes.age_ms(event, began) <= ACCOUNT_BEGIN_MS:
+                return event, began
         raise StoreUnavailable
 
-    async def _announce_again(self, call: Call, user_id: int) -> Event:
+    async def _announce_again(self, call: Call, user_id: int) -> tuple[Event, float]:
         """The row has changed, but the first event's applier may have read it before."""
         try:
             return await self._announce(call, user_id)
         except Unavailable as error:
             raise StoreUnavailable(outcome=Outcome.UNKNOWN) from error
 
-    async def _announce(self, call: Call, user_id: int) -> Event:
+    async def _announce(self, call: Call, user_id: int) -> tuple[Event, float]:
         draft = Event(0, EventKind.ACCOUNT, user_id, user_id, 0)
-        return _dated(await self._writes.attempt(call, draft, lambda event: self._store.append(_dated(event))))
-
-    def _age_ms(self, event: Event) -> int:
-        return self._clock.now_ms() - ids.time_ms(event.id)
+        event, began = await self._writes.timed_attempt(call, draft, lambda event: self._store.append(_dated(event)))
+        return _dated(event), began
 
 
 def _dated(event: Event) -> Event:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from rookery_server.cache.interface import Cache
 from rookery_server.domain import events, ids
-from rookery_server.domain.clock import Clock
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.domain.models import Block
 from rookery_server.domain.tokens import PageCursor
@@ -36,7 +35,6 @@ class Blocks:
         self,
         store: Store,
         cache: Cache,
-        clock: Clock,
         new_id: Callable[[], int],
         edges: Edges,
         requests: FollowRequests,
@@ -44,7 +42,7 @@ class Blocks:
         writes: StartedWrites,
         witness: Witness = SILENT,
     ):
-        self._store, self._cache, self._clock, self._new_id = store, cache, clock, new_id
+        self._store, self._cache, self._new_id = store, cache, new_id
         self._edges, self._requests = edges, requests
         self._quotas, self._writes, self._witness = quotas, writes, witness
 
@@ -53,7 +51,7 @@ class Blocks:
         StoreUnavailable."""
         old = await self._store.block(call.caller_id, blocked_id)
         if old is not None and old.on and self._edges.certain(old):
-            return EdgeChanged(True, block_token(call.caller_id, blocked_id, self._clock.now_ms()))
+            return EdgeChanged(True, block_token(call.caller_id, blocked_id, self._edges.after_all_ms()))
         await self._quotas.charge(call, Quota.BLOCKS)
         block = old if old is not None and old.on else self._next(call, blocked_id, old, on=True)
         event = await self._write(call, block, EventKind.BLOCK)
@@ -61,21 +59,23 @@ class Blocks:
             event_ms = max([ids.time_ms(event.id), *await self._cut_edges(call, block)])
             await self._requests.end(block.blocker_id, block.blocked_id)
             await self._requests.end(block.blocked_id, block.blocker_id)
-        answer = await self._answer(block, event_ms, event.id)
-        self._witness.removal("block", answer.settled)
-        return answer
+        settled = await self._stub(block, event.id)
+        self._witness.removal("block", settled)
+        return EdgeChanged(settled, block_token(call.caller_id, blocked_id, event_ms))
 
     async def unblock(self, call: Call, blocked_id: int) -> EdgeChanged:
         """OK also when there was nothing to lift.  Raises IdsRefused, StoreUnavailable."""
         old = await self._store.block(call.caller_id, blocked_id)
         if old is None:
-            return EdgeChanged(True, block_token(call.caller_id, blocked_id, self._clock.now_ms()))
+            return EdgeChanged(True, block_token(call.caller_id, blocked_id, self._edges.after_all_ms()))
         if not old.on:
             # Nothing to write, but an earlier attempt may have died between its batch and its stubs (E14).
-            return await self._answer(old, self._clock.now_ms())
+            settled = await self._stub(old)
+            return EdgeChanged(settled, block_token(call.caller_id, blocked_id, self._edges.after_all_ms()))
         block = self._next(call, blocked_id, old, on=False)
         event = await self._write(call, block, EventKind.UNBLOCK)
-        return await self._answer(block, ids.time_ms(event.id), event.id)
+        settled = await self._stub(block, event.id)
+        return EdgeChanged(settled, block_token(call.caller_id, blocked_id, ids.time_ms(event.id)))
 
     def _next(self, call: Call, blocked_id: int, old: Block | None, on: bool) -> Block:
         version = ids.later_timestamp_us(self._new_id(), old.version_us if old else 0)
@@ -99,11 +99,10 @@ class Blocks:
             return []
         return [(await self._edges.cut(call, edge, now)).token.event_ms for edge in standing]
 
-    async def _answer(self, block: Block, event_ms: int, change: int | None = None) -> EdgeChanged:
-        """Stubs both (E15).  `change`: the event of what was written now."""
+    async def _stub(self, block: Block, change: int | None = None) -> bool:
+        """Both (E15); whether that is proven.  `change`: the event of what was written now."""
         pair = block.blocker_id, block.blocked_id
-        proven = await asyncio.gather(*(self._cache.stub_relations(id_, block.version_us, change) for id_ in pair))
-        return EdgeChanged(all(proven), block_token(*pair, event_ms))
+        return all(await asyncio.gather(*(self._cache.stub_relations(id_, block.version_us, change) for id_ in pair)))
 
     async def list(self, call: Call, page_size: int, cursor: PageCursor | None) -> BlocksPage:
         """Whom the caller blocks.  Raises InvalidArgument, StoreUnavailable."""

@@ -25,7 +25,7 @@ from rookery_server.domain.models import Block, Edge, FollowRequest, Mute, stand
 from rookery_server.domain.tokens import ConsistencyToken
 from rookery_server.services.calls import Call
 from rookery_server.services.following_counts import FollowingCounts
-from rookery_server.services.tokens import edge_token
+from rookery_server.services.tokens import after_all_ms, edge_token
 from rookery_server.services.witness import SILENT, Witness
 from rookery_server.services.writes import StartedWrites, unknown_from_here
 from rookery_server.store.interface import GraphStore, Store
@@ -76,7 +76,7 @@ class Edges:
         stub never set.  So while it is young the same edge is written again, with an event of now (E5); if there is a
         trace of a block, at a new version, which nobody who still cuts for that block reaches (E21)."""
         if self.done(edge, blocks):
-            return EdgeChanged(True, edge_token(edge.follower_id, edge.followee_id, self._clock.now_ms()))
+            return EdgeChanged(True, edge_token(edge.follower_id, edge.followee_id, self.after_all_ms()))
         if blocks:
             edge = replace(edge, version_us=self._version(edge, blocks))
         return await self.write(call, edge)
@@ -88,6 +88,10 @@ class Edges:
     def certain(self, row: Edge | Block | Mute | FollowRequest) -> bool:
         """Whether a row is so old that all its batch meant is done."""
         return self._clock.now_ms() - row.version_us // 1000 > EDGE_CERTAIN_AFTER_S * 1000
+
+    def after_all_ms(self) -> int:
+        """For the token of an answer that wrote nothing.  Raises IdsRefused."""
+        return after_all_ms(self._new_id)
 
     async def remove(self, call: Call, edge: Edge) -> EdgeChanged:
         """Takes an edge that is on away."""

@@ -75,7 +75,7 @@ class Graph:
         self._sight, self._accounts = sight, sight.accounts
         self._edges = Edges(store, cache, clock, new_id, writes, witness)
         self._requests = FollowRequests(store, clock, new_id, self._edges, quotas)
-        self._blocks = Blocks(store, cache, clock, new_id, self._edges, self._requests, quotas, writes, witness)
+        self._blocks = Blocks(store, cache, new_id, self._edges, self._requests, quotas, writes, witness)
         self._mutes = Mutes(store, cache, clock, new_id, self._edges, quotas, writes, witness)
 
     # --- changes ----------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class Graph:
         return await self._edges.add(call, call.caller_id, followee_id, old, blocks)
 
     async def _deny(self, call: Call, requester_id: int) -> EdgeChanged:
-        done = EdgeChanged(True, edge_token(requester_id, call.caller_id, self._clock.now_ms()))
+        done = EdgeChanged(True, edge_token(requester_id, call.caller_id, self._edges.after_all_ms()))
         ended_us = await self._requests.end(call.caller_id, requester_id)
         if not ended_us:
             return done
@@ -190,7 +190,7 @@ class Graph:
             return await self._edges.remove(call, edge)
         # Nothing to write, but an earlier attempt may have died between its batch and its stub (E5).
         settled = edge is None or await self._cache.stub_relations(call.caller_id, edge.version_us)
-        return EdgeChanged(settled, edge_token(call.caller_id, followee_id, self._clock.now_ms()))
+        return EdgeChanged(settled, edge_token(call.caller_id, followee_id, self._edges.after_all_ms()))
 
     # --- reads ------------------------------------------------------------------------------------------------
 

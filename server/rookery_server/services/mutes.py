@@ -55,7 +55,7 @@ class Mutes:
         old = await self._store.mute(call.caller_id, muted_id)
         same = old is not None and old.on and old.until_ms == until_ms
         if old is not None and same and self._edges.certain(old):
-            return EdgeChanged(True, mute_token(call.caller_id, muted_id, self._clock.now_ms()))
+            return EdgeChanged(True, mute_token(call.caller_id, muted_id, self._edges.after_all_ms()))
         await self._quotas.charge(call, Quota.BLOCKS)
         if old is not None and same:
             return await self._write(call, old)
@@ -68,7 +68,7 @@ class Mutes:
             return await self._write(call, self._next(call, muted_id, old, 0, on=False))
         # Nothing to write, but an earlier attempt may have died between its batch and its stub (E14).
         settled = old is None or await self._cache.stub_relations(call.caller_id, old.version_us)
-        return EdgeChanged(settled, mute_token(call.caller_id, muted_id, self._clock.now_ms()))
+        return EdgeChanged(settled, mute_token(call.caller_id, muted_id, self._edges.after_all_ms()))
 
     def _next(self, call: Call, muted_id: int, old: Mute | None, until_ms: int, on: bool) -> Mute:
         version = ids.later_timestamp_us(self._new_id(), old.version_us if old else 0)

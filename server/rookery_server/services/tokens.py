@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from rookery_server.domain import ids
+from rookery_server.domain.limits import CLOCK_BOUND_MS
 from rookery_server.domain.tokens import ConsistencyToken
 
 _TWEET, _EDGE, _BLOCK, _MUTE, _USER = "tweet", "edge", "block", "mute", "user"
+
+
+def after_all_ms(new_id: Callable[[], int]) -> int:
+    """For the token of an answer that wrote nothing, Unix ms: no earlier than any event acked by now, by whatever clock
+    within the bound.  The time of an id minted here, since a server whose clock was set back mints nothing, and what
+    two clocks may differ.  Raises IdsRefused."""
+    return ids.time_ms(new_id()) + 2 * CLOCK_BOUND_MS
 
 
 def tweet_token(author_id: int, tweet_id: int, event_ms: int) -> ConsistencyToken:

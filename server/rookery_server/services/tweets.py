@@ -19,7 +19,7 @@ from rookery_server.services.hydrate import Hydration
 from rookery_server.services.posting import Draft, Posted, Posting
 from rookery_server.services.quotas import Quotas
 from rookery_server.services.sight import Sight
-from rookery_server.services.tokens import named_tweets, tweet_token
+from rookery_server.services.tokens import after_all_ms, named_tweets, tweet_token
 from rookery_server.services.witness import SILENT, Witness
 from rookery_server.services.writes import StartedWrites
 from rookery_server.store.interface import Store, TweetRow
@@ -49,7 +49,7 @@ class Tweets:
         writes: StartedWrites,
         witness: Witness = SILENT,
     ):
-        self._store, self._cache, self._clock, self._new_id, self._codec = store, cache, clock, new_id, codec
+        self._store, self._cache, self._new_id, self._codec = store, cache, new_id, codec
         self._hydration, self._sight, self._writes, self._witness = hydration, sight, writes, witness
         self._posting = Posting(store, cache, clock, new_id, codec, hydration, sight, quotas, writes, witness)
 
@@ -64,7 +64,7 @@ class Tweets:
 
     async def delete(self, call: Call, tweet_id: int) -> Removed:
         """Takes a tweet of the caller's away; again is OK.  Raises NotFound, PermissionDenied (somebody else's),
-        AccountInactive, StoreUnavailable."""
+        AccountInactive, IdsRefused, StoreUnavailable."""
         checked_id(tweet_id)
         await self._sight.accounts.require_active(call)
         row = (await self._store.get_tweets([tweet_id])).get(tweet_id)
@@ -78,15 +78,14 @@ class Tweets:
 
     async def _remove(self, call: Call, row: TweetRow) -> Removed:
         own = await self._store.user_tweet(row.author_id, row.tweet_id)
+        event = None
         if row.body or (own is not None and own.body):
             event = await self._write_removal(call, row, max(row.version_us, own.version_us if own else 0))
-            event_ms = ids.time_ms(event.id)
-        else:
-            # Deleted before, by an attempt whose event may still be on its way: reads that carry the token look at
-            # the truth until everything up to now is applied.
-            event_ms = self._clock.now_ms()
         settled = await self._cache.mark_deleted(row.tweet_id)
         self._witness.removal("delete", settled)
+        # If deleted before, by an attempt whose event may still be on its way, reads that carry the token look at the
+        # truth until everything up to now is applied.
+        event_ms = ids.time_ms(event.id) if event else after_all_ms(self._new_id)
         return Removed(settled, tweet_token(row.author_id, row.tweet_id, event_ms))
 
     async def _write_removal(self, call: Call, row: TweetRow, old_version_us: int) -> Event:

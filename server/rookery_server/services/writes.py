@@ -66,31 +66,43 @@ class StartedWrites:
         `event` is a draft: each attempt sends a copy under a new id, minted right before, the second one marked as a
         repeat.  Returns the event that was acked.  Raises StoreUnavailable, UNKNOWN as soon as one attempt was.
         """
-        first = replace(event, id=self._new_id())
+        return (await self.timed_attempt(call, event, send))[0]
+
+    async def timed_attempt(
+        self, call: Call, event: Event, send: Callable[[Event], Awaitable[None]]
+    ) -> tuple[Event, float]:
+        """As `attempt`; and the monotonic time right before the id of the acked event was minted."""
+        began, first = self._clock.monotonic(), replace(event, id=self._new_id())
         try:
             await send(first)
         except StoreUnavailable as error:
             if error.outcome is Outcome.NONE or call.left(self._clock) < MIN_WRITE_LEFT_S:
                 raise
         else:
-            if self._in_time(first):
-                return first
+            if self._in_time(first, began):
+                return first, began
         return await self._once_more(event, send)
 
-    async def _once_more(self, event: Event, send: Callable[[Event], Awaitable[None]]) -> Event:
+    async def _once_more(self, event: Event, send: Callable[[Event], Awaitable[None]]) -> tuple[Event, float]:
         try:
-            second = replace(event, id=self._new_id(), repeat=True)
+            began, second = self._clock.monotonic(), replace(event, id=self._new_id(), repeat=True)
             await send(second)
         except Exception as error:
             # Of whatever kind: the first attempt's outcome stays unknown, and that is what the caller must hear.
             raise StoreUnavailable(outcome=Outcome.UNKNOWN) from error
-        if not self._in_time(second):
+        if not self._in_time(second, began):
             raise StoreUnavailable(outcome=Outcome.UNKNOWN)
-        return second
+        return second, began
 
-    def _in_time(self, event: Event) -> bool:
-        """What watermarks rest on: an acked event was in the log this soon after its id."""
-        return self._clock.now_ms() - ids.time_ms(event.id) <= ATTEMPT_LIFE_MS
+    def _in_time(self, event: Event, began: float) -> bool:
+        """What watermarks rest on: an acked event was in the log this soon after its id was minted, at `began`."""
+        return self.age_ms(event, began) <= ATTEMPT_LIFE_MS
+
+    def age_ms(self, event: Event, began: float) -> float:
+        """Of an event whose id was minted at `began`, by whichever clock says more: the wall clock may have been set
+        back, and the monotonic one may stand while a machine is suspended."""
+        by_wall_ms = self._clock.now_ms() - ids.time_ms(event.id)
+        return max(by_wall_ms, (self._clock.monotonic() - began) * 1000)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

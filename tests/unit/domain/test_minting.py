@@ -152,6 +152,60 @@ def test_lease_L9_a_jump_that_a_comparison_found_first_is_counted() -> None:
     assert (mint.guard.jumped(), mint.guard.jumps) == (False, 1)
 
 
+@pytest.mark.parametrize("held_up_s", [0.4, 1.5, 20.0])
+def test_lease_L9_a_process_held_up_between_two_looks_at_its_clocks_has_not_jumped(held_up_s: float) -> None:
+    @dataclass
+    class HeldUp(HandClock):
+        after_walls: int = 10**9
+
+        def now_ms(self) -> int:
+            wall_ms = super().now_ms()
+            self.after_walls -= 1
+            if self.after_walls == 0:
+                self.advance(held_up_s)
+            return wall_ms
+
+    for after in (1, 2, 3, 4):
+        clock = HeldUp()
+        guard = WallGuard(clock)
+        clock.after_walls = after
+        for _ in range(2):
+            assert not guard.jumped()
+            guard.rebase()
+        assert guard.jumps == 0
+        clock.set_by(1_500)
+        assert guard.jumped()
+
+
+def test_lease_L9_a_jump_in_the_course_of_a_rebase_is_not_lost() -> None:
+    """However the process is held up: the jump is counted, or is still there to be seen."""
+
+    @dataclass
+    class Frozen(HandClock):
+        looks_left: int = 10**9
+
+        def _look(self) -> None:
+            self.looks_left -= 1
+            if self.looks_left == 0:
+                self.advance(20.0)
+                self.set_by(5_000)
+
+        def now_ms(self) -> int:
+            self._look()
+            return super().now_ms()
+
+        def monotonic(self) -> float:
+            self._look()
+            return super().monotonic()
+
+    for look in range(1, 7):
+        clock = Frozen()
+        guard = WallGuard(clock)
+        clock.looks_left = look
+        guard.rebase()
+        assert guard.jumps + guard.jumped() == 1, look
+
+
 def test_lease_L10_a_closed_gate_refuses() -> None:
     mint = Mint()
     mint.gate.open = False

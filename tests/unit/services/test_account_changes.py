@@ -158,6 +158,21 @@ async def test_account_A3_an_event_that_was_slow_to_write_is_not_begun_under(wor
     assert world.clock.now_ms() - COPY_WAIT_S * 1000 - began <= ACCOUNT_BEGIN_MS
 
 
+async def test_account_A3_a_repeated_event_is_as_old_as_its_own_id(world: AccountWorld) -> None:
+    """The first attempt ended unknown, late; the second is under a new id."""
+    alice, tries = world.user(), 0
+
+    def lost() -> None:
+        nonlocal tries
+        tries += 1
+        world.clock.advance(ACCOUNT_BEGIN_MS + 1)
+        raise StoreUnavailable(outcome=Outcome.UNKNOWN)
+
+    world.store.after["append"] = lost
+    await world.one.users.set_protected(world.call(alice, left_s=10), True)
+    assert (tries, len(world.store.log)) == (1, 2)
+
+
 async def test_account_A3_always_slow_changes_nothing(world: AccountWorld) -> None:
     alice, tries = world.user(), 0
 
@@ -181,6 +196,20 @@ async def test_account_A3_a_compare_and_set_that_took_too_long_is_announced_agai
     await world.one.users.set_protected(world.call(alice, left_s=10), True)
     first, second = sorted(world.store.log)
     assert ids.time_ms(first) < done_ms <= ids.time_ms(second)
+
+
+async def test_account_A3_also_where_the_wall_clock_was_set_back_meanwhile(
+    world: AccountWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, now_ms = world.user(), world.clock.now_ms
+
+    def slow_and_set_back() -> None:
+        world.clock.advance(ATTEMPT_LIFE_MS + 1)
+        monkeypatch.setattr(world.clock, "now_ms", lambda: now_ms() - ATTEMPT_LIFE_MS)
+
+    world.store.before["replace_user"] = slow_and_set_back
+    await world.one.users.set_protected(world.call(alice, left_s=10), True)
+    assert len(world.store.log) == 2
 
 
 async def test_account_A3_a_second_event_that_cannot_be_written_is_unknown(world: AccountWorld) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from rookery_server.domain import ids
 from rookery_server.domain.errors import (
     FollowLimitReached,
+    IdsRefused,
     InvalidArgument,
     NotFound,
     Outcome,
@@ -17,6 +20,7 @@ from rookery_server.domain.errors import (
 )
 from rookery_server.domain.events import EventKind, shard_of
 from rookery_server.domain.limits import (
+    CLOCK_BOUND_MS,
     EDGE_CERTAIN_AFTER_S,
     FOLLOWING_BASE,
     FOLLOWING_MAX,
@@ -27,6 +31,7 @@ from rookery_server.domain.limits import (
 from rookery_server.domain.models import Edge
 from rookery_server.domain.tokens import PageCursor
 from rookery_server.services.graph import Relationship
+from tests.unit.services.clocks import Mint
 from tests.unit.services.world import World
 
 
@@ -89,7 +94,7 @@ async def test_edge_E5_following_again_later_writes_nothing_and_is_dated_now(wor
     await world.follow(alice, bob)
     world.clock.advance(EDGE_CERTAIN_AFTER_S * 1000 + 1000)
     again = await world.follow(alice, bob)
-    assert again.token.event_ms == world.clock.now_ms()
+    assert again.token.event_ms == world.clock.now_ms() + 2 * CLOCK_BOUND_MS
     assert len(world.store.log) == 1
 
 
@@ -109,6 +114,64 @@ async def test_edge_E5_unfollowing_somebody_never_followed_is_ok(world: World) -
     alice, bob = world.user(), world.user()
     assert (await world.unfollow(alice, bob)).settled
     assert not world.store.log
+
+
+async def test_edge_E5_a_server_that_mints_nothing_gives_no_tokens_of_now_and_overwrites_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clock may have been set back: reads with such a token would be content with too little."""
+    alice, bob, carol, dave = (world.user() for _ in range(4))
+    call = world.call(alice)
+    tweet = await world.post(alice)
+    await world.follow(alice, bob)
+    await world.follow(alice, dave)
+    await world.unfollow(alice, dave)
+    await world.graph.mute(call, bob, 0)
+    await world.graph.mute(call, dave, 0)
+    await world.graph.unmute(call, dave)
+    await world.graph.block(call, carol)
+    await world.graph.block(call, dave)
+    await world.graph.unblock(call, dave)
+    await world.tweets.delete(call, tweet)
+    world.clock.advance(EDGE_CERTAIN_AFTER_S * 1000 + 1000)
+    call, overwritten = world.call(alice), list[str]()
+
+    def noting(what: str, do: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*given: Any) -> Any:
+            overwritten.append(what)
+            return do(*given)
+
+        return noted
+
+    for what in ("stub_relations", "mark_deleted"):
+        monkeypatch.setattr(world.cache, what, noting(what, getattr(world.cache, what)))
+    said_twice: list[tuple[Callable[[], Awaitable[Any]], list[str]]] = [
+        (lambda: world.follow(alice, bob), []),
+        (lambda: world.unfollow(alice, dave), ["stub_relations"]),
+        (lambda: world.graph.block(call, carol), []),
+        (lambda: world.graph.unblock(call, bob), []),
+        (lambda: world.graph.unblock(call, dave), ["stub_relations"] * 2),
+        (lambda: world.graph.mute(call, bob, 0), []),
+        (lambda: world.graph.unmute(call, dave), ["stub_relations"]),
+        (lambda: world.graph.deny(call, bob), []),
+        (lambda: world.tweets.delete(call, tweet), ["mark_deleted"]),
+    ]
+    written = len(world.store.log)
+    for again, overwrites in said_twice:
+        overwritten.clear()
+        token = (await again()).token
+        assert (token.event_ms, overwritten) == (world.clock.now_ms() + 2 * CLOCK_BOUND_MS, overwrites)
+
+    def refuse(mint: Mint) -> int:
+        raise IdsRefused("clock")
+
+    monkeypatch.setattr(Mint, "__call__", refuse)
+    for again, overwrites in said_twice:
+        overwritten.clear()
+        with pytest.raises(IdsRefused):
+            await again()
+        assert overwritten == overwrites
+    assert len(world.store.log) == written
 
 
 async def test_edge_E6_the_list_is_gone_before_the_ack(world: World) -> None:

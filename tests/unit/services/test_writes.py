@@ -11,7 +11,7 @@ from rookery_server.domain.events import Event, EventKind
 from rookery_server.services import writes as module
 from rookery_server.services.calls import Call
 from rookery_server.services.writes import StartedWrites
-from tests.unit.services.clocks import Mint, TestClock
+from tests.unit.services.clocks import START_MS, Mint, TestClock
 
 DRAFT = Event(0, EventKind.POST, 1, 2, 3)
 
@@ -59,8 +59,11 @@ async def test_edge_E4_an_unknown_attempt_is_repeated_under_a_new_event_id() -> 
 
 async def _slow_attempt(*seconds: float) -> list[Event]:
     """All acked, each so long after it was minted."""
-    clock, sent = TestClock(), list[Event]()
-    takes = list(seconds)
+    return await _slow_attempt_on(TestClock(), *seconds)
+
+
+async def _slow_attempt_on(clock: TestClock, *seconds: float) -> list[Event]:
+    sent, takes = list[Event](), list(seconds)
 
     async def send(event: Event) -> None:
         sent.append(event)
@@ -70,7 +73,7 @@ async def _slow_attempt(*seconds: float) -> list[Event]:
     return sent
 
 
-async def test_an_attempt_acked_behind_the_readers_is_repeated_under_a_new_event_id() -> None:
+async def test_edge_E4_an_attempt_acked_behind_the_readers_is_repeated_under_a_new_event_id() -> None:
     """A server that stood still between minting and sending: nobody may look there any more."""
     assert len(await _slow_attempt(2.9)) == 1
     first, second = await _slow_attempt(3.1, 0)
@@ -79,6 +82,23 @@ async def test_an_attempt_acked_behind_the_readers_is_repeated_under_a_new_event
     with pytest.raises(StoreUnavailable) as failed:
         await _slow_attempt(3.1, 3.1)
     assert failed.value.outcome is Outcome.UNKNOWN
+
+
+async def test_edge_E4_an_attempt_acked_late_is_repeated_whichever_clock_knows_it() -> None:
+    class SetBack(TestClock):
+        def now_ms(self) -> int:
+            return super().now_ms() - (5_000 if self.monotonic() * 1000 > START_MS else 0)
+
+    class Suspended(TestClock):
+        def monotonic(self) -> float:
+            return START_MS / 1000
+
+    assert len(await _slow_attempt_on(SetBack(), 2.9)) == 1
+    assert len(await _slow_attempt_on(SetBack(), 3.1, 0)) == 2
+    with pytest.raises(StoreUnavailable):
+        await _slow_attempt_on(SetBack(), 3.1, 3.1)
+    assert len(await _slow_attempt_on(Suspended(), 2.9)) == 1
+    assert len(await _slow_attempt_on(Suspended(), 3.1, 0)) == 2
 
 
 @pytest.mark.parametrize("second", [_unknown(), StoreUnavailable(), IdsRefused("clock")])

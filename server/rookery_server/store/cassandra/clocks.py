@@ -30,11 +30,13 @@ class Clocks:
 
     async def _offset_ms(self, node: Node) -> int | None:
         """None from a node that does not answer in time."""
-        before = self._clock.now_ms()
+        started, before = self._clock.monotonic(), self._clock.now_ms()
         try:
             async with asyncio.timeout(_CLOCK_S):
                 rows = await self._session.execute(CLOCK, node=node)
         except (StoreUnavailable, TimeoutError):
             return None
-        middle: int = (before + self._clock.now_ms()) // 2
-        return int(rows[0][0]) - middle
+        after = self._clock.now_ms()
+        if self._clock.monotonic() - started > _CLOCK_S:
+            return None  # it was this process that stood still, past its own time-out
+        return int(rows[0][0]) - (before + after) // 2
