@@ -11,6 +11,8 @@ from rookery_server.dev.records import write_text
 
 # What one node takes, at the most: 512 MB heap, 256 MB direct buffers, code and classes. 350-500 MB were measured.
 MEGABYTES_PER_NODE = 700
+# 1 GB of heap, and more code.
+MEGABYTES_PER_FULL_NODE = 1_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Ring:
     storage_port: int
     durable: bool
     throwaway: bool
+    full_jvm: bool
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -81,7 +84,8 @@ def node_yaml(ring: Ring, index: int, folder: Path) -> dict[str, Any]:
 
 
 def jvm_flags(ring: Ring, folder: Path, archive_flags: Sequence[str]) -> list[str]:
-    flags = ["-Xms96m", "-Xmx512m", "-XX:MaxDirectMemorySize=256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    small, full = ["-Xms96m", "-Xmx512m", "-XX:TieredStopAtLevel=1"], ["-Xms1g", "-Xmx1g", "-Xmn300m"]
+    flags = [*(full if ring.full_jvm else small), "-XX:MaxDirectMemorySize=256m", "-XX:+UseSerialGC"]
     flags += ["-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError", *archive_flags]
     flags += [f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTS]
     flags += [f"--add-opens={name}=ALL-UNNAMED" for name in _OPENS]

@@ -31,6 +31,10 @@ Replicas = Annotated[bool, typer.Option("--replicas", help="Three Valkey replica
 Durable = Annotated[
     bool, typer.Option("--durable/--fast", help="Whether Cassandra syncs its log before it acknowledges a write.")
 ]
+FullJvm = Annotated[
+    bool,
+    typer.Option("--full-jvm", help="1 GB of heap and both compilers for Cassandra: slow at first, then fast."),
+]
 CassandraAt = Annotated[str, typer.Option("--cassandra", help="HOST:PORT,… of a running Cassandra to use instead.")]
 ValkeyAt = Annotated[str, typer.Option("--valkey", help="HOST:PORT,… of a running Valkey cluster to use instead.")]
 
@@ -51,6 +55,7 @@ def up(
     nodes: Nodes = None,
     replicas: Replicas = False,
     durable: Durable = True,
+    full_jvm: FullJvm = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Leave it running and return.")] = False,
     cassandra: CassandraAt = "",
     valkey: ValkeyAt = "",
@@ -64,6 +69,7 @@ def up(
             nodes=nodes or (before.nodes if before else 1),
             replicas=replicas,
             durable=durable,
+            full_jvm=full_jvm,
             cassandra_at=parse_addresses(cassandra),
             valkey_at=parse_addresses(valkey),
         )

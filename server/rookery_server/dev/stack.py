@@ -99,8 +99,9 @@ class Stack:
         if spec.cassandra_at and spec.valkey_at:
             return
         discovery.require_linux()
+        a_node = cassandra.MEGABYTES_PER_FULL_NODE if spec.full_jvm else cassandra.MEGABYTES_PER_NODE
         require_megabytes(
-            (0 if spec.cassandra_at else spec.nodes * cassandra.MEGABYTES_PER_NODE)
+            (0 if spec.cassandra_at else spec.nodes * a_node)
             + (0 if spec.valkey_at else spec.valkey_count * valkey.MEGABYTES_PER_NODE)
         )
         valkey_engine = None if spec.valkey_at else discovery.find_valkey(self._environ)
@@ -120,8 +121,9 @@ class Stack:
     def _start_cassandra(self, engine: discovery.CassandraEngine, plan: Remembered, link: KeeperLink) -> None:
         spec = self.spec
         ring = cassandra.Ring(
-            spec.name, plan.nodes, plan.cql_port, plan.storage_port, durable=spec.durable, throwaway=spec.throwaway
-        )
+            spec.name, plan.nodes, plan.cql_port, plan.storage_port, durable=spec.durable, throwaway=spec.throwaway,
+            full_jvm=spec.full_jvm,
+        )  # fmt: skip
         archive_flags = engine.archive.flags(self._narrator)
         self.cassandra = tuple(
             self._cassandra_node(engine, ring, index, link, archive_flags if index == 0 else None)

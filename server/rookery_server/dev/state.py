@@ -35,6 +35,8 @@ class StackSpec:
     durable: Cassandra syncs its commit log before it acknowledges, so that even kill -9 loses nothing acknowledged.
     throwaway: nothing is kept after `down`; the schema is not flushed at every change (4 times faster DDL), so a kill
     may lose it. Not together with durable.
+    full_jvm: Cassandra's Java has 1 GB of heap and compiles as far as it can, as in production: slow at first,
+    and after some minutes a read takes a fraction of the processor.
     cassandra_at, valkey_at: addresses of engines that run already; then none of that kind is started.
     """
 
@@ -43,6 +45,7 @@ class StackSpec:
     replicas: bool = False
     durable: bool = True
     throwaway: bool = False
+    full_jvm: bool = False
     # Failover begins after this long; 2 s instead of 1 s, as a busy laptop pauses processes for a second.
     node_timeout_ms: int = 2000
     cassandra_at: tuple[Address, ...] = ()

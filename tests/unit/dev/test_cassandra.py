@@ -9,8 +9,8 @@ from rookery_server.dev.cassandra import Ring
 FOLDER = Path("/data/stack/cassandra-1")
 
 
-def ring(nodes: int = 1, *, durable: bool = True, throwaway: bool = False) -> Ring:
-    return Ring("name", nodes, cql_port=10_001, storage_port=10_002, durable=durable, throwaway=throwaway)
+def ring(nodes: int = 1, *, durable: bool = True, throwaway: bool = False, full_jvm: bool = False) -> Ring:
+    return Ring("name", nodes, 10_001, 10_002, durable=durable, throwaway=throwaway, full_jvm=full_jvm)
 
 
 @pytest.mark.parametrize("nodes", [1, 3])
@@ -53,6 +53,17 @@ def test_only_a_throwaway_ring_leaves_its_schema_unflushed() -> None:
 
     assert switch in cassandra.jvm_flags(ring(durable=False, throwaway=True), FOLDER, [])
     assert switch not in cassandra.jvm_flags(ring(durable=False), FOLDER, [])
+
+
+def test_a_full_jvm_compiles_as_far_as_it_can_in_a_heap_of_its_own() -> None:
+    small = cassandra.jvm_flags(ring(), FOLDER, [])
+    full = cassandra.jvm_flags(ring(full_jvm=True), FOLDER, [])
+
+    assert "-XX:TieredStopAtLevel=1" in small
+    assert not [flag for flag in full if "Tiered" in flag]
+    assert "-Xmx512m" in small
+    assert "-Xmx1g" in full
+    assert len({flag[:4] for flag in full if flag.startswith("-Xm")}) == len([f for f in full if f.startswith("-Xm")])
 
 
 def test_the_arguments_are_in_a_file_that_survives_spaces(tmp_path: Path) -> None:
