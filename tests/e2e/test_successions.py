@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.support.fail_points import Failing
+from tests.support.fail_points import moved_and_saved
 from tests.support.ground import ENOUGH, Ground, author_with_followers
 from tests.support.witness import Witness
 
@@ -21,10 +21,9 @@ CLAIM = ("take_lease shard", "load_progress", "read", "read_node_marks", "adopt_
 pytestmark = pytest.mark.timeout(400)
 
 
-def moved_and_saved(worker: Failing) -> bool:
-    """Whether it died at the very end: W moved on all three primaries, and then the position was saved."""
-    trace = worker.trace()
-    return trace[-1] == "save_progress" and trace.count("advance") >= 3
+def died_of_saving(trace: list[str]) -> bool:
+    """Whether it died at the very end: right after the position was saved, with W moved on all three primaries."""
+    return trace[-1:] == ["save_progress"] and moved_and_saved(trace)
 
 
 async def test_a_worker_killed_after_each_await_of_applying_a_post(ground: Ground, witness: Witness) -> None:
@@ -36,7 +35,8 @@ async def test_a_worker_killed_after_each_await_of_applying_a_post(ground: Groun
         for at in itertools.count(2):
             assert at < ENOUGH
             dying = successor
-            await witness.shows(await witness.post(author))  # it holds the shard and has nothing left to do
+            await witness.shows(await witness.post(author))
+            await dying.is_done()
             successor = await ground.forks.worker(at=at, methods=APPLY, opens="user_tweet", armed=False)
             await dying.arm()
             began = time.monotonic()
@@ -44,7 +44,7 @@ async def test_a_worker_killed_after_each_await_of_applying_a_post(ground: Groun
             await dying.died()
             await witness.shows(post)
             took.append(time.monotonic() - began)
-            if moved_and_saved(dying):
+            if died_of_saving(dying.trace()):
                 break
         ground.worker = successor
     print(f"\napply: killed after {dying.trace()}, shown everywhere {min(took):.1f} to {max(took):.1f} s later")  # noqa: T201
@@ -63,7 +63,7 @@ async def test_a_worker_killed_after_each_await_of_a_claim(ground: Ground, witne
             await witness.post(author)
             await dying.died()
             ground.worker = dying
-            if moved_and_saved(dying):
+            if died_of_saving(dying.trace()):
                 break
         ground.worker = await ground.forks.worker()
         await witness.shows(witness.posts[-1])

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,8 @@ from rookery_server.dev.processes import ProcessRef
 
 START_S = 60.0
 """A process is ready within two seconds; the rest is for a machine with other work."""
+
+PRIMARIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,31 @@ class Failing:
         """The counted calls that were answered."""
         return self.trace_file.read_text().split("\n")[:-1]
 
+    def calls(self) -> list[str]:
+        """All that were answered, counted or not."""
+        return self.trace_file.with_suffix(".trace.all").read_text().split("\n")[:-1]
+
     @property
     def alive(self) -> bool:
         return processes.is_alive(self.process)
+
+    async def says(self, sign: str) -> None:
+        """Returns once its log has this."""
+        await self._comes_to(lambda: self.log.exists() and sign in self.log.read_text())
+
+    async def is_done(self) -> None:
+        """Returns once this worker holds the shard, has moved W on all three primaries and then saved its position:
+        all that was there is applied, and whoever succeeds it begins here."""
+        known = len(self.calls())
+        await self._comes_to(lambda: moved_and_saved(self.calls()[known:]))
+
+    async def _comes_to(self, condition: Callable[[], bool]) -> None:
+        """Returns once it holds.  Raises AssertionError, with its log, for a process that dies or takes too long."""
+        until = time.monotonic() + START_S
+        while not condition():
+            assert self.alive, self.log.read_text()
+            assert time.monotonic() < until, f"after {self.calls()[-20:]}:\n{self.log.read_text()}"
+            await asyncio.sleep(0.02)  # the poll of the condition waited for, which its files tell
 
     async def arm(self) -> None:
         """From here on calls about tweets minted from now on count."""
@@ -49,10 +73,10 @@ class Failing:
             await asyncio.sleep(0.01)
 
     async def died(self, within_s: float = 30.0) -> None:
-        """Returns when it is gone.  Raises AssertionError for one that lives on."""
+        """Returns when it is gone.  Raises AssertionError, with its log, for one that lives on."""
         until = time.monotonic() + within_s
         while self.alive:
-            assert time.monotonic() < until, f"lives on after {self.trace()}"
+            assert time.monotonic() < until, f"lives on after {self.trace()}:\n{self.log.read_text()}"
             await asyncio.sleep(0.02)  # an exit cannot be awaited: it is not our child
 
     async def kill(self) -> None:
@@ -63,6 +87,12 @@ class Failing:
         """In order: it releases what it holds."""
         processes.send(self.process, signal.SIGTERM)
         await self.died()
+
+
+def moved_and_saved(calls: Sequence[str]) -> bool:
+    """Whether W was moved on all three primaries, and then the position was saved."""
+    moves = [place for place, name in enumerate(calls) if name == "advance"]
+    return len(moves) >= PRIMARIES and "save_progress" in calls[moves[PRIMARIES - 1] :]
 
 
 class FailingProcesses:
@@ -100,14 +130,15 @@ class FailingProcesses:
     ) -> Failing:
         number = next(self._numbers)
         trace, log = self._folder / f"{role}-{number}.trace", self._folder / f"{role}-{number}.log"
-        trace.touch()
+        for file in (trace, trace.with_suffix(".trace.all")):
+            file.touch()
         own = {f"ROOKERY_{name}": str(value) for name, value in env.items()}
         order = {"role": role, "env": {**self._settings, **own}, "log": str(log), "trace": str(trace), **point}
         pid = await asyncio.to_thread(self._ask, json.dumps(order))
         found = processes.reference(pid)
         assert found is not None, log.read_text()
         started = Failing(found, target, f"http://{HOST}:{metrics}/metrics", trace, log)
-        await self._ready(started, '"event": "serving"' if role == "serve" else '"event": "working"')
+        await started.says('"event": "serving"' if role == "serve" else '"event": "working"')
         return started
 
     def _ask(self, order: str) -> int:
@@ -116,10 +147,3 @@ class FailingProcesses:
         self._host.stdin.write(order + "\n")
         self._host.stdin.flush()
         return int(self._host.stdout.readline())
-
-    async def _ready(self, started: Failing, sign: str) -> None:
-        until = time.monotonic() + START_S
-        while not (started.log.exists() and sign in started.log.read_text()):
-            assert started.alive, started.log.read_text()
-            assert time.monotonic() < until, started.log.read_text()
-            await asyncio.sleep(0.02)  # the poll of the condition waited for: a line in its log

@@ -56,7 +56,7 @@ class FailPoint:
     `methods`: which calls count (none named: all).  `opens`: counting begins with the first such call.  `armed`: from
     the start, or else from SIGUSR1 on (then
     `trace`.armed is made); then calls about older tweets (a recovery's) do not count.  `trace`: the file
-    that gets a line for each counted call.
+    that gets a line for each counted call; `trace`.all gets one for every call.
     """
 
     trace: str
@@ -75,15 +75,15 @@ class FailPoint:
         Path(self.trace + ".armed").touch()
 
     def passed(self, method: str, args: tuple[Any, ...]) -> None:
+        name = _label(method, args)
+        _append(self.trace + ".all", name)
         if not self.armed or self._is_old(method, args):
             return
-        name = _label(method, args)
         if name == self.opens:
             self.opens = ""
         if self.opens or (self.methods and name not in self.methods):
             return
-        with Path(self.trace).open("a") as trace:
-            trace.write(name + "\n")
+        _append(self.trace, name)
         self._count += 1
         if self._count == self.at:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -112,6 +112,11 @@ class Counted:
                 self._point.passed(name, args)
 
         return counted
+
+
+def _append(file: str, line: str) -> None:
+    with Path(file).open("a") as lines:
+        lines.write(line + "\n")
 
 
 def _label(name: str, args: tuple[Any, ...]) -> str:

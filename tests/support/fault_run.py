@@ -97,6 +97,14 @@ class Lags:
         fault.worst_lag_s = max((lag for _, lag in of), default=0.0)
         fault.back_s = max((at - fault.began for at, lag in of if lag > BEHIND_S), default=0.0)
 
+    def told(self, seconds: float = 30.0) -> str:
+        """Of the last seconds, for whoever has to find out what held the claims."""
+        since = time.monotonic() - seconds
+        late = [lag for at, lag in self.samples if at > since]
+        some = [lag for lag in late if math.isfinite(lag)]
+        behind = f"{min(some):.1f} to {max(some):.1f} s ago" if some else "never"
+        return f"{len(late)} pages in {seconds:.0f} s, {len(late) - len(some)} claimed nothing, the others {behind}"
+
     def calm(self, servers: int) -> bool:
         now = time.monotonic()
         fresh = [lag for at, lag in self.last.values() if now - at < CALM_S]
@@ -264,7 +272,7 @@ async def _calm(lags: Lags, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
             if task.done():
                 task.result()
-        assert time.monotonic() < until, f"the claims never came back: {lags.last}"
+        assert time.monotonic() < until, f"the claims never came back: {lags.told()}"
         await asyncio.sleep(0.1)
         if not lags.calm(2):
             since = time.monotonic()

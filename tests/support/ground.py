@@ -47,6 +47,8 @@ def forks(own_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 async def ground(own_stack: Stack, forks: FailingProcesses) -> AsyncIterator[Ground]:
     server, worker = await forks.server(), await forks.worker()
+    # Not before nodes are known and hold W: until then pages are merged from rows, which hides whether anybody works.
+    await worker.is_done()
     async with Client(server.target, connections=2) as client:
         yield Ground(own_stack, forks, client, worker)
 

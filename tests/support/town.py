@@ -29,7 +29,6 @@ PULL_FROM = 6
 SETTINGS = {
     "ROOKERY_QUOTAS__TWEETS_PER_3H": "1000000",
     "ROOKERY_QUOTAS__FOLLOWS_PER_DAY": "1000000",
-    "ROOKERY_WORK__FOLLOWER_PAGE": "500",
     "ROOKERY_OUTBOX__SHARDS": "4",  # each costs the one Cassandra node of all these tests a poll a second
     "ROOKERY_WORK__LEASE_RENEW_S": "1",  # in the usual proportion, so that whoever replaces the dead takes over sooner
     "ROOKERY_WORK__LEASE_FREE_AFTER_S": "4",
