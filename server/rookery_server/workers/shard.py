@@ -36,6 +36,15 @@ def _nothing() -> None:
     """Nobody waits for this one."""
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """One event that was opened and has not begun."""
+
+    in_place: bool
+    told: list[Callable[[], None]]
+    """Who is told when it is applied."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Orders:
     """For what is at work in one line: to stop with the shard, and to make way for the event behind it."""
@@ -77,8 +86,8 @@ class ShardAtWork:
             cache, fleet, self.marks, self._log, clock, settings, metrics, self._submit_row, self._submit_again
         )
         self._lines, self._stop = Lines(), Stop()
-        self._unbegun: dict[int, dict[int, list[Callable[[], None]]]] = {}
-        """By line, the events that were opened and wait in it, each with who is told when it is applied."""
+        self._unbegun: dict[int, dict[int, _Waiting]] = {}
+        """By line, and then by event."""
         self._stubbed: deque[tuple[float, int]] = deque()
         """Changes of accounts applied within the life of an own copy: when, and the event."""
         self._recovering: asyncio.Task[None] | None = None
@@ -119,30 +128,33 @@ class ShardAtWork:
             self._submit_again(row.event, done)
 
     def _submit_again(self, event: Event, done: Callable[[], None]) -> None:
-        """What was opened and has not begun is applied behind everything the recovery has read: once is enough (C5)."""
+        """What was opened and has not begun is applied behind everything the recovery has read: once is enough (C5).
+        In place, since whoever had the shard before may have pushed it just now.  W waits for it as for all that is
+        open; the recovery waits as well, so that its end says that all it read is applied."""
         line = line_of(event)
-        if (told := self._unbegun.get(line, {}).get(event.id)) is not None:
-            told.append(done)
+        if (waiting := self._unbegun.get(line, {}).get(event.id)) is not None:
+            waiting.in_place = True
+            waiting.told.append(done)
         else:
             self._lines.submit(line, lambda: self._work(event, in_place=True, done=done, again=True, opened=False))
 
     def _submit(self, event: Event, *, in_place: bool, done: Callable[[], None], again: bool = False) -> None:
         """For an event just opened."""
         line = line_of(event)
-        self._unbegun.setdefault(line, {})[event.id] = [done]
-        self._lines.submit(line, lambda: self._begin(event, in_place, again))
+        self._unbegun.setdefault(line, {})[event.id] = _Waiting(in_place, [done])
+        self._lines.submit(line, lambda: self._begin(event, again))
 
-    async def _begin(self, event: Event, in_place: bool, again: bool) -> None:
+    async def _begin(self, event: Event, again: bool) -> None:
         line = line_of(event)
-        told = self._unbegun[line].pop(event.id)
+        waiting = self._unbegun[line].pop(event.id)
         if not self._unbegun[line]:
             del self._unbegun[line]
 
         def done() -> None:
-            for tell in told:
+            for tell in waiting.told:
                 tell()
 
-        await self._work(event, in_place=in_place, done=done, again=again)
+        await self._work(event, in_place=waiting.in_place, done=done, again=again)
 
     def _take_up(self, row: OutboxRow, *, in_place: bool, done: Callable[[], None], again: bool = False) -> None:
         """For a row just opened."""

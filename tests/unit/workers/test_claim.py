@@ -238,6 +238,53 @@ async def test_claim_C5_what_waits_in_line_is_applied_once_and_what_has_begun_ag
     assert world.claim(AUTHOR) > ids.time_ms(tweets[-1])
 
 
+async def test_claim_C5_what_a_worker_pushed_before_it_gave_the_shard_back_is_in_lists_once(world: World) -> None:
+    """Its successor takes over so soon that both posts are young enough to be pushed, and the second still waits in its
+    line when the recovery reads it."""
+    crowd(world, *range(1, 12))
+    first = await world.start("a")
+    await world.time.advance(10)
+    tweets = [world.post(AUTHOR, ring=True) for _ in range(2)]
+    await world.time.advance(0.1)
+    assert world.cache.home(1) == tweets[::-1]
+    await first.drain()
+    world.cache.plain.clear()
+
+    async def slow(what: str) -> None:
+        if what == "deliver":
+            await world.time.sleep(0.1)
+
+    world.cache.hook = slow
+    second = await world.start("b")
+    assert Counter(world.cache.plain) == {(follower, tweets[0]): 1 for follower in range(1, 12)}, "it had begun"
+    assert [world.cache.home(follower) for follower in range(1, 12)] == [tweets[::-1]] * 11
+    assert [posts(second, outcome) for outcome in ("applied", "reapplied")] == [2, 1]
+
+
+async def test_claim_C5_what_a_successor_reads_first_in_its_recovery_is_placed(world: World) -> None:
+    """Its first poll was refused: the recovery opens what the worker before it pushed a moment ago."""
+    crowd(world, *range(1, 12))
+    first = await world.start("a")
+    await world.time.advance(10)
+    tweet = world.post(AUTHOR, ring=True)
+    await world.time.advance(0.1)
+    await first.drain()
+    world.cache.plain.clear()
+    reads = 0
+
+    async def refuse_the_first_poll(what: str) -> None:
+        nonlocal reads
+        reads += what == "read"
+        if what == "read" and reads <= SHARDS:
+            raise StoreUnavailable
+
+    world.truth.hook = refuse_the_first_poll
+    second = await world.start("b")
+    assert posts(second, "applied") == 1
+    assert world.cache.plain == []
+    assert [world.cache.home(follower) for follower in range(1, 12)] == [[tweet]] * 11
+
+
 async def test_claim_C5_a_row_that_showed_between_two_owners_is_found_below_w(world: World) -> None:
     crowd(world, 1)
     first = await world.start("a")

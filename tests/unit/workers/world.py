@@ -486,8 +486,9 @@ class Cache:
         if plain:
             entries.insert(0, tweet_id)
             return "pushed"
-        if tweet_id in entries:
+        if entries.count(tweet_id) == 1:
             return "duplicate"
+        entries[:] = [entry for entry in entries if entry != tweet_id]  # as the script that places: doubles are healed
         entries.insert(sum(entry > tweet_id for entry in entries), tweet_id)
         return "inserted"
 
