@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rookery_server.domain import ids
-from rookery_server.domain.clock import Clock
 from rookery_server.domain.errors import NotFound
 from rookery_server.domain.limits import LIST_PAGE_DEFAULT, LIST_PAGE_MAX
 from rookery_server.domain.models import FollowRequest, standing_block
@@ -32,13 +31,13 @@ class FollowRequestsList:
 
 
 class FollowRequests:
-    def __init__(self, store: Store, clock: Clock, new_id: Callable[[], int], edges: Edges, quotas: Quotas):
-        self._store, self._clock, self._new_id, self._edges, self._quotas = store, clock, new_id, edges, quotas
+    def __init__(self, store: Store, new_id: Callable[[], int], edges: Edges, quotas: Quotas):
+        self._store, self._new_id, self._edges, self._quotas = store, new_id, edges, quotas
 
     async def ask(self, call: Call, target_id: int) -> EdgeChanged:
-        """The caller asks.  Raises RateLimited, NotFound (a block stands by now), StoreUnavailable."""
+        """The caller asks.  Raises RateLimited, NotFound (a block stands by now), IdsRefused, StoreUnavailable."""
         old = await self._store.follow_request(target_id, call.caller_id)
-        asked = EdgeChanged(True, edge_token(call.caller_id, target_id, self._clock.now_ms()), requested=True)
+        asked = EdgeChanged(True, edge_token(call.caller_id, target_id, self._edges.after_all_ms()), requested=True)
         if old is not None and old.on:
             return asked
         await self._quotas.charge(call, Quota.FOLLOWS)

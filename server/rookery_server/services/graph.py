@@ -74,7 +74,7 @@ class Graph:
         self._users, self._quotas, self._writes = users, quotas, writes
         self._sight, self._accounts = sight, sight.accounts
         self._edges = Edges(store, cache, clock, new_id, writes, witness)
-        self._requests = FollowRequests(store, clock, new_id, self._edges, quotas)
+        self._requests = FollowRequests(store, new_id, self._edges, quotas)
         self._blocks = Blocks(store, cache, new_id, self._edges, self._requests, quotas, writes, witness)
         self._mutes = Mutes(store, cache, clock, new_id, self._edges, quotas, writes, witness)
 

@@ -120,9 +120,11 @@ async def test_edge_E5_a_server_that_mints_nothing_gives_no_tokens_of_now_and_ov
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its clock may have been set back: reads with such a token would be content with too little."""
-    alice, bob, carol, dave = (world.user() for _ in range(4))
+    alice, bob, carol, dave, erin = (world.user() for _ in range(5))
     call = world.call(alice)
     tweet = await world.post(alice)
+    await world.users.set_protected(world.call(erin), True)
+    await world.follow(alice, erin)
     await world.follow(alice, bob)
     await world.follow(alice, dave)
     await world.unfollow(alice, dave)
@@ -147,6 +149,7 @@ async def test_edge_E5_a_server_that_mints_nothing_gives_no_tokens_of_now_and_ov
         monkeypatch.setattr(world.cache, what, noting(what, getattr(world.cache, what)))
     said_twice: list[tuple[Callable[[], Awaitable[Any]], list[str]]] = [
         (lambda: world.follow(alice, bob), []),
+        (lambda: world.follow(alice, erin), []),
         (lambda: world.unfollow(alice, dave), ["stub_relations"]),
         (lambda: world.graph.block(call, carol), []),
         (lambda: world.graph.unblock(call, bob), []),
