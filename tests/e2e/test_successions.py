@@ -11,19 +11,21 @@ import time
 
 import pytest
 
-from tests.support.fail_points import moved_and_saved
+from tests.support.fail_points import SAVED, moved_and_saved
 from tests.support.ground import ENOUGH, Ground, author_with_followers
 from tests.support.witness import Witness
 
-APPLY = ("user_tweet", "place_author", "followers", "deliver", "read", "advance", "save_progress")
-CLAIM = ("take_lease shard", "load_progress", "read", "read_node_marks", "adopt_empty", "advance", "save_progress")
+SAVING = ("save_progress counts", SAVED)
+APPLY = ("user_tweet", "place_author", "followers", "deliver", "read", "advance", *SAVING)
+LOADING = ("load_progress fanout", "load_progress counts")
+CLAIM = ("take_lease shard", *LOADING, "read", "read_node_marks", "adopt_empty", "advance", *SAVING)
 
 pytestmark = pytest.mark.timeout(400)
 
 
 def died_of_saving(trace: list[str]) -> bool:
     """Whether it died at the very end: right after the position was saved, with W moved on all three primaries."""
-    return trace[-1:] == ["save_progress"] and moved_and_saved(trace)
+    return trace[-1:] == [SAVED] and moved_and_saved(trace)
 
 
 async def test_a_worker_killed_after_each_await_of_applying_a_post(ground: Ground, witness: Witness) -> None:
@@ -69,5 +71,5 @@ async def test_a_worker_killed_after_each_await_of_a_claim(ground: Ground, witne
         await witness.shows(witness.posts[-1])
     print(f"\nclaim: killed after {dying.trace()}")  # noqa: T201
     assert dying.trace()[0] == "take_lease shard"
-    assert {"load_progress", "read_node_marks", "read", "advance"} <= {*dying.trace()}
+    assert {*LOADING, "read_node_marks", "read", "advance"} <= {*dying.trace()}
     await witness.judge()

@@ -24,6 +24,8 @@ START_S = 60.0
 """A process is ready within two seconds; the rest is for a machine with other work."""
 
 PRIMARIES = 3
+SAVED = "save_progress fanout"
+"""The last step of saving: the progress of counts goes before it, where there is some to be saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class Failing:
         await self._comes_to(lambda: self.log.exists() and sign in self.log.read_text())
 
     async def is_done(self) -> None:
-        """Returns once this worker holds the shard, has moved W on all three primaries and then saved its position:
-        all that was there is applied, and whoever succeeds it begins here."""
+        """Returns once this worker holds the shard, has moved W on all three primaries and then saved its position, for
+        deliveries as well as for counts: whoever succeeds it begins here."""
         known = len(self.calls())
         await self._comes_to(lambda: moved_and_saved(self.calls()[known:]))
 
@@ -92,7 +94,7 @@ class Failing:
 def moved_and_saved(calls: Sequence[str]) -> bool:
     """Whether W was moved on all three primaries, and then the position was saved."""
     moves = [place for place, name in enumerate(calls) if name == "advance"]
-    return len(moves) >= PRIMARIES and "save_progress" in calls[moves[PRIMARIES - 1] :]
+    return len(moves) >= PRIMARIES and SAVED in calls[moves[PRIMARIES - 1] :]
 
 
 class FailingProcesses:

@@ -120,9 +120,10 @@ def _append(file: str, line: str) -> None:
 
 
 def _label(name: str, args: tuple[Any, ...]) -> str:
-    """Leases of different kinds are different steps: `take_lease shard`, `take_lease seat`."""
-    lease = args[0] if name.endswith("_lease") and args else ""
-    return f"{name} {getattr(lease, 'name', lease).split('/')[0]}".strip()
+    """Leases of different kinds and progress of different readers are different steps: `take_lease shard`, `take_lease
+    seat`, `save_progress fanout`."""
+    of = args[0] if name.endswith(("_lease", "_progress")) and args else ""
+    return f"{name} {getattr(of, 'name', of).split('/')[0]}".strip()
 
 
 class LateBatch:
