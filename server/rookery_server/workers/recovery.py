@@ -50,8 +50,8 @@ class Latch:
 
 class Recovery:
     """For one shard.  `submit_row` and `submit_again` put work into the subject's line and call back when applied:
-    the first opens a row unless it was seen, the second applies an event once more, or if it has not begun only tells
-    of it."""
+    the first opens a row unless it was seen, the second applies an event once more, or if it waits there already and
+    has not begun, has it placed when its turn comes."""
 
     def __init__(
         self,

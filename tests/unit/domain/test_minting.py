@@ -177,6 +177,30 @@ def test_lease_L9_a_process_held_up_between_two_looks_at_its_clocks_has_not_jump
         assert guard.jumped()
 
 
+def test_lease_L9_a_process_that_is_always_held_up_looks_five_times() -> None:
+    """It cannot tell then; what it saw last is as good as any, and a large jump still shows."""
+
+    @dataclass
+    class Slow(HandClock):
+        looks: int = 0
+
+        def now_ms(self) -> int:
+            self.looks += 1
+            assert self.looks <= 5
+            self.advance(0.1)
+            return super().now_ms()
+
+    clock = Slow()
+    guard = WallGuard(clock)
+    assert clock.looks == 5
+    clock.looks = 0
+    assert not guard.jumped()
+    assert clock.looks == 5
+    clock.looks = 0
+    clock.set_by(5_000)
+    assert guard.jumped()
+
+
 def test_lease_L9_a_jump_in_the_course_of_a_rebase_is_not_lost() -> None:
     """However the process is held up: the jump is counted, or is still there to be seen."""
 

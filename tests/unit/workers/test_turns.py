@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -301,6 +302,22 @@ class NobodyIsPull:
         return None
 
 
+def one_turn_at_a_time(
+    world: World, rest: Callable[[float], Awaitable[None]], settings: WorkerSettings
+) -> tuple[Pace, FanOut]:
+    pace = Pace(world.time, rest)
+    turns, tiers = Turns(1, 1), NobodyIsPull()
+    return pace, FanOut(world.truth, world.cache, world.time, tiers, turns, pace, settings, Metrics())
+
+
+def posted(world: World, author: int) -> Event:
+    """Of a new post."""
+    world.post(author)
+    event = world.truth.log[-1].event
+    assert event is not None
+    return event
+
+
 async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then() -> None:
     """One turn at a time, four for either author: the one that rests then waits for the other's."""
     world, rests, small, a_turn = World(), list[float](), AUTHOR + 1, 0.1
@@ -315,15 +332,12 @@ async def test_delivery_D6_a_large_fanout_rests_while_others_begin_and_only_then
         await world.time.sleep(seconds)
 
     world.cache.hook = slow
-    pace = Pace(world.time, rest)
-    fanout = FanOut(world.truth, world.cache, world.time, NobodyIsPull(), Turns(1, 1), pace, settings, Metrics())
+    pace, fanout = one_turn_at_a_time(world, rest, settings)
     for follower in range(100, 108):
         world.follow(follower, AUTHOR, small)
 
     def begin(author: int, *, in_place: bool = False) -> asyncio.Task[object]:
-        world.post(author)
-        event = world.truth.log[-1].event
-        assert event is not None
+        event = posted(world, author)
         with nullcontext() if in_place else pace.beginning(event.id):
             return asyncio.create_task(fanout.run(event, {}, in_place=in_place, orders=Unasked()))
 
@@ -359,13 +373,10 @@ async def test_delivery_D6_it_rests_for_what_it_read_too_and_no_longer_than_its_
         await world.time.sleep(seconds)
 
     world.truth.hook = world.cache.hook = slow
-    pace = Pace(world.time, rest)
-    fanout = FanOut(world.truth, world.cache, world.time, NobodyIsPull(), Turns(1, 1), pace, settings, Metrics())
+    pace, fanout = one_turn_at_a_time(world, rest, settings)
     for follower in range(100, 108):
         world.follow(follower, AUTHOR)
-    world.post(AUTHOR)
-    event = world.truth.log[-1].event
-    assert event is not None
+    event = posted(world, AUTHOR)
     with pace.beginning(event.id + 1):
         fanning = asyncio.create_task(fanout.run(event, {}, in_place=False, orders=Unasked()))
         await world.time.advance(3.0)
@@ -387,13 +398,10 @@ async def test_delivery_D6_no_rests_while_the_next_of_its_author_waits() -> None
         await world.time.sleep(seconds)
 
     world.cache.hook = slow
-    pace = Pace(world.time, rest)
-    fanout = FanOut(world.truth, world.cache, world.time, NobodyIsPull(), Turns(1, 1), pace, settings, Metrics())
+    pace, fanout = one_turn_at_a_time(world, rest, settings)
     for follower in range(100, 108):
         world.follow(follower, AUTHOR)
-    world.post(AUTHOR)
-    event = world.truth.log[-1].event
-    assert event is not None
+    event = posted(world, AUTHOR)
     with pace.beginning(event.id + 1):
         fanning = asyncio.create_task(fanout.run(event, {}, in_place=False, orders=orders))
         # Pushed 0.1, rested 0.2, pushed 0.1, and at once the third.
