@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
+from cassandra import cluster
 
 from rookery_server.dev import cql
 from rookery_server.dev.stack import Stack
@@ -17,15 +19,18 @@ from rookery_server.domain.errors import Outcome, StoreUnavailable
 from rookery_server.domain.events import Event, EventKind
 from rookery_server.metrics import Metrics
 from rookery_server.store.cassandra.migrations import Plan
+from rookery_server.store.cassandra.session import CassandraSession
 from rookery_server.store.cassandra.settings import CassandraSettings
 from rookery_server.store.cassandra.store import CassandraStore
 from rookery_server.store.interface import TweetRow
 from tests.support.engines import NOWHERE, SpecialStacks
-from tests.support.keyspaces import migrate
+from tests.support.keyspaces import drop, migrate
 
 AUTHOR = 9
 CLOCK = SystemClock()
 PATIENCE_S = 60.0
+LATE_S = 1.0
+"""A connection on a machine with other work."""
 READ_TIMEOUT_S = 5.0
 """Cassandra's read_request_timeout, as the nodes are started."""
 
@@ -75,6 +80,29 @@ async def test_one_contact_point_finds_the_ring_and_every_clock(store: Cassandra
     offsets = await store.coordinator_clocks_ms()
     assert len(offsets) == 3
     assert all(abs(offset) < 1000 for offset in offsets)
+
+
+async def test_a_node_that_is_connected_last_is_one_to_migrate_through(
+    ring: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver has its session with the first connection; the first node by address, which migrates, may be later."""
+
+    class LateToTheFirst(cluster.HostConnection):  # type: ignore[misc]
+        def __init__(self, host: Any, *arguments: Any) -> None:
+            if host.address == ring.cassandra_contact_points[0]:
+                time.sleep(LATE_S)
+            super().__init__(host, *arguments)
+
+    monkeypatch.setattr(cluster, "HostConnection", LateToTheFirst)
+    settings = CassandraSettings(ring.cassandra_contact_points, ring.cassandra_port, "late")
+    await migrate(settings, Plan(replication_factor=3, outbox_shards=4))
+    session = await CassandraSession.connect(settings, Metrics())
+    try:
+        assert set(session._session.get_pool_state()) == set(session.nodes())
+        assert len(session.nodes()) == 3
+    finally:
+        await session.close()
+        await drop(settings)
 
 
 async def test_reads_do_not_wait_for_a_node_that_stands_still(ring: Stack, store: CassandraStore) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from rookery_server.domain import limits
 from rookery_server.domain.clock import Clock
+from rookery_server.domain.errors import StoreUnavailable
 from rookery_server.domain.fanout import Crossing
 from rookery_server.metrics import Metrics
 from rookery_server.store.cassandra import agreement, leases, schema_files
@@ -118,6 +119,7 @@ async def _create_keyspace(
             if standing != str(plan.replication_factor):
                 report(f"keyspace {settings.keyspace} keeps its {standing} replicas in {settings.data_centre}")
             return
+        await agree(session)
         report(f"creating keyspace {settings.keyspace}, {plan.replication_factor} replicas in {settings.data_centre}")
         await session.define(create, session.nodes()[0], in_keyspace=False)
         await agree(session)
@@ -126,18 +128,22 @@ async def _create_keyspace(
 
 
 async def agree(session: CassandraSession) -> None:
-    """Returns when every node that is up shows the same schema.  Raises SchemaNotReady after a minute."""
+    """Returns when every node that is up answers and shows the same schema.  Raises SchemaNotReady after a minute."""
     try:
         async with asyncio.timeout(_AGREE_S):
-            while len(await _versions(session)) != 1:  # noqa: ASYNC110 - the nodes tell nobody when they agree
+            while not await _agreed(session):  # noqa: ASYNC110 - the nodes tell nobody when they agree
                 await asyncio.sleep(_AGREE_POLL_S)
     except TimeoutError as error:
-        raise SchemaNotReady("the nodes do not agree on the schema") from error
+        raise SchemaNotReady("the nodes do not agree on the schema, or one of them does not answer") from error
 
 
-async def _versions(session: CassandraSession) -> set[Any]:
-    answers = await asyncio.gather(*(session.execute(NODE_SCHEMA, node=node) for node in session.nodes()))
-    return {rows[0][0] for rows in answers}
+async def _agreed(session: CassandraSession) -> bool:
+    """A node that is up and does not answer may show another schema: no."""
+    try:
+        answers = await asyncio.gather(*(session.execute(NODE_SCHEMA, node=node) for node in session.nodes()))
+    except StoreUnavailable:
+        return False
+    return len({rows[0][0] for rows in answers}) == 1
 
 
 class _Migrator(leases.LeaseTable):
@@ -147,6 +153,7 @@ class _Migrator(leases.LeaseTable):
     async def run(self, plan: Plan) -> Installed:
         steps = schema_files.steps()
         await self._session.prepare((NODE_SCHEMA,))
+        await agree(self._session)
         await self._define(steps[0])  # the ledger: the lease and the record of steps are in it
         await self._session.prepare((*STATEMENTS, *leases.STATEMENTS))
         self._lease = await self._take()

@@ -76,12 +76,15 @@ class CassandraSession:
     ) -> CassandraSession:
         """`administer`: for schema changes; keeps no copy of the schema.  The keyspace need not be there yet.
 
-        Raises StoreUnavailable when nobody answers, Internal when the ring refuses us."""
+        Returns once every node of the ring was tried: those that answer are connected, one that hangs costs
+        `connect_s`, twice where it was asked first.  Raises StoreUnavailable when nobody answers, Internal when the
+        ring refuses us."""
         self = cls(settings, metrics, hook)
         self._cluster = _cluster(settings, OneHop(self._hop), administer)
         try:
             with self._attempt(Profile.ADMIN):
-                self._session = await asyncio.to_thread(self._cluster.connect)
+                # By default the driver is content with one connection, and calls the nodes it has none to yet down.
+                self._session = await asyncio.to_thread(self._cluster.connect, wait_for_all_pools=True)
         except BaseException:
             await asyncio.to_thread(self._cluster.shutdown)
             raise
