@@ -91,7 +91,7 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         text = str(error) or type(error).__name__
         cause = f": {error.__cause__}" if error.__cause__ else ""
         Console(stderr=True).print(f"{text}{cause}", style="red", highlight=False, markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(3 if isinstance(error, StoreUnavailable) else 1) from None
 
 
 def _loop() -> Callable[[], asyncio.AbstractEventLoop]:

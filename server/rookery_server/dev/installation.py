@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from rookery_server.dev.stack import Stack
 HOST = "127.0.0.1"
 MIGRATE_SECONDS = 120.0
 """A ring of three needs a few seconds; the rest is for a machine with other work."""
+UNAVAILABLE = 3
+"""The exit code of a command whose server or store did not answer."""
 _HEALTH_SECONDS = 1.0
 
 
@@ -61,10 +64,16 @@ class Installation:
         return self._settings
 
     def migrate(self) -> str:
-        """Runs `rookery migrate`; returns what it said.  Raises LocalClusterError."""
-        done = subprocess.run(
-            self._argv("migrate", {}), capture_output=True, text=True, timeout=MIGRATE_SECONDS, check=False
-        )
+        """Runs `rookery migrate`, again while the ring does not answer: it has just been started.
+
+        Returns what it said.  Raises LocalClusterError."""
+        deadline = time.monotonic() + MIGRATE_SECONDS
+        while True:
+            done = subprocess.run(
+                self._argv("migrate", {}), capture_output=True, text=True, timeout=MIGRATE_SECONDS, check=False
+            )
+            if done.returncode != UNAVAILABLE or time.monotonic() >= deadline:
+                break
         if done.returncode:
             raise LocalClusterError(f"`rookery migrate` failed:\n{done.stderr.strip() or done.stdout.strip()}")
         return done.stdout.strip()

@@ -21,7 +21,7 @@ from rookery_server.metrics import Metrics
 from rookery_server.store.cassandra import agreement, leases, schema_files
 from rookery_server.store.cassandra.agreement import SETTING_FIX, SETTING_READ
 from rookery_server.store.cassandra.schema_files import Step
-from rookery_server.store.cassandra.session import CassandraSession
+from rookery_server.store.cassandra.session import CassandraSession, Node
 from rookery_server.store.cassandra.settings import CassandraSettings
 from rookery_server.store.cassandra.statements import ask_node, compare_and_set, read
 from rookery_server.store.interface import Lease
@@ -119,31 +119,37 @@ async def _create_keyspace(
             if standing != str(plan.replication_factor):
                 report(f"keyspace {settings.keyspace} keeps its {standing} replicas in {settings.data_centre}")
             return
-        await agree(session)
+        coordinator = await agree(session)
         report(f"creating keyspace {settings.keyspace}, {plan.replication_factor} replicas in {settings.data_centre}")
-        await session.define(create, session.nodes()[0], in_keyspace=False)
-        await agree(session)
+        await session.define(create, coordinator, in_keyspace=False)
+        await agree(session, coordinator)
     finally:
         await session.close()
 
 
-async def agree(session: CassandraSession) -> None:
-    """Returns when every node that is up answers and shows the same schema.  Raises SchemaNotReady after a minute."""
+async def agree(session: CassandraSession, coordinator: Node = None) -> Node:
+    """Returns when every node that is up answers and shows the same schema: the first of them by address.
+
+    `coordinator` must be one of them: it may be the only one that knows what it was just told.  Raises SchemaNotReady
+    after a minute."""
     try:
         async with asyncio.timeout(_AGREE_S):
-            while not await _agreed(session):  # noqa: ASYNC110 - the nodes tell nobody when they agree
+            while not (nodes := await _agreed(session, coordinator)):  # noqa: ASYNC110 - they tell nobody when they do
                 await asyncio.sleep(_AGREE_POLL_S)
     except TimeoutError as error:
         raise SchemaNotReady("the nodes do not agree on the schema, or one of them does not answer") from error
+    return nodes[0]
 
 
-async def _agreed(session: CassandraSession) -> bool:
-    """A node that is up and does not answer may show another schema: no."""
+async def _agreed(session: CassandraSession, coordinator: Node) -> list[Node]:
+    """All nodes that are up, if they agree.  Who does not answer may show another schema."""
+    nodes = session.nodes()
     try:
-        answers = await asyncio.gather(*(session.execute(NODE_SCHEMA, node=node) for node in session.nodes()))
+        answers = await asyncio.gather(*(session.execute(NODE_SCHEMA, node=node) for node in nodes))
     except StoreUnavailable:
-        return False
-    return len({rows[0][0] for rows in answers}) == 1
+        return []
+    same = len({rows[0][0] for rows in answers}) == 1
+    return nodes if same and coordinator in (None, *nodes) else []
 
 
 class _Migrator(leases.LeaseTable):
@@ -153,8 +159,8 @@ class _Migrator(leases.LeaseTable):
     async def run(self, plan: Plan) -> Installed:
         steps = schema_files.steps()
         await self._session.prepare((NODE_SCHEMA,))
-        await agree(self._session)
-        await self._define(steps[0])  # the ledger: the lease and the record of steps are in it
+        # The ledger: the lease and the record of steps are in it.
+        await self._define(steps[0], await agree(self._session))
         await self._session.prepare((*STATEMENTS, *leases.STATEMENTS))
         self._lease = await self._take()
         try:
@@ -188,17 +194,18 @@ class _Migrator(leases.LeaseTable):
                 if applied[step.version] != step.checksum:
                     raise SchemaNotReady(f"{step.name} was changed after it was applied")
                 continue
+            coordinator = await agree(self._session)
+            await self._renew()  # that may have taken longer than a lease is held unrenewed
             self._report(f"applying {step.name}")
-            await self._define(step)
+            await self._define(step, coordinator)
             await self._renew()
             record = (_COMPONENT, step.version, step.name, step.checksum, self._clock.now_ms())
             await self._session.compare_and_set(STEP_RECORD, record)
 
-    async def _define(self, step: Step) -> None:
-        coordinator = self._session.nodes()[0]
+    async def _define(self, step: Step, coordinator: Node) -> None:
         for statement in step.statements:
             await self._session.define(statement, coordinator)
-        await agree(self._session)
+        await agree(self._session, coordinator)
 
     async def _take(self) -> Lease:
         """Waits for another migrator to end, or to stand still for as long as makes a lease free."""

@@ -18,6 +18,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.io.libevreactor import LibevConnection
 from cassandra.policies import (
     ConstantSpeculativeExecutionPolicy,
+    ConvictionPolicy,
     DCAwareRoundRobinPolicy,
     ExponentialReconnectionPolicy,
     TokenAwarePolicy,
@@ -45,6 +46,7 @@ wait, send later, raise instead of sending (a lost request) or after (a lost rep
 _PROTOCOL = 5  # checksums on every frame; result metadata follows a schema change
 _READS = (Profile.READ, Profile.READ_MANY)
 _RECONNECT_S = (0.2, 10.0)  # a restarted node is used again within seconds, a dead one is not hammered
+_HEARTBEAT_S = 5.0  # a node silent for so long is asked, and has as long to answer: longer than a collection of garbage
 
 
 class CassandraSession:
@@ -80,7 +82,8 @@ class CassandraSession:
         `connect_s`, twice where it was asked first.  Raises StoreUnavailable when nobody answers, Internal when the
         ring refuses us."""
         self = cls(settings, metrics, hook)
-        self._cluster = _cluster(settings, OneHop(self._hop), administer)
+        with self._attempt(Profile.ADMIN):
+            self._cluster = _cluster(settings, OneHop(self._hop), administer)
         try:
             with self._attempt(Profile.ADMIN):
                 # By default the driver is content with one connection, and calls the nodes it has none to yet down.
@@ -230,8 +233,9 @@ class CassandraSession:
     # --- about the ring -------------------------------------------------------------------------------------
 
     def nodes(self) -> list[Node]:
-        """Those the driver believes up, by address: every process sees the same order."""
-        up = [host for host in self._cluster.metadata.all_hosts() if host.is_up]
+        """Those of our data centre that the driver believes up, by address: every process sees the same order."""
+        hosts = self._cluster.metadata.all_hosts()  # those of others it calls up as well, and connects to none of them
+        up = [host for host in hosts if host.is_up and host.datacenter == self.settings.data_centre]
         return sorted(up, key=lambda host: str(host.endpoint))
 
     async def define(self, ddl: str, node: Node, *, in_keyspace: bool = True) -> None:
@@ -246,6 +250,18 @@ def _no_nulls(statement: Statement, values: Values) -> Values:
     if None in values:
         raise Internal(f"null bound in {statement.name}")
     return values
+
+
+class _AnyFailure(ConvictionPolicy):  # type: ignore[misc]
+    """A node that lets a connection wait is down like one that refuses it, and tried again.
+
+    By default the driver holds it for up, without a connection, until a change in the ring makes it look again."""
+
+    def add_failure(self, connection_exc: object) -> bool:
+        return True
+
+    def reset(self) -> None:
+        pass
 
 
 def _cluster(settings: CassandraSettings, reading: OneHop, administer: bool) -> Any:
@@ -263,6 +279,9 @@ def _cluster(settings: CassandraSettings, reading: OneHop, administer: bool) -> 
         compression=False,  # rows of a few hundred bytes: costs more than it saves
         connect_timeout=settings.connect_s,
         control_connection_timeout=settings.connect_s,
+        idle_heartbeat_interval=_HEARTBEAT_S,
+        idle_heartbeat_timeout=_HEARTBEAT_S,
+        conviction_policy_factory=_AnyFailure,
         reconnection_policy=ExponentialReconnectionPolicy(*_RECONNECT_S),
         monitor_reporting_enabled=False,
         max_schema_agreement_wait=0,  # migrations wait once a step, on every node

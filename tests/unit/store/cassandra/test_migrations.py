@@ -10,13 +10,14 @@ from rookery_server.domain.errors import StoreUnavailable
 from rookery_server.store.cassandra import migrations
 from rookery_server.store.cassandra.migrations import SchemaNotReady, agree
 
+Answers = dict[str, str | None]
 SILENT = None
 
 
 class Ring:
     """Shows what each of its nodes answers, round by round (the last again and again)."""
 
-    def __init__(self, *rounds: dict[str, str | None]) -> None:
+    def __init__(self, *rounds: Answers) -> None:
         self._rounds, self.looks = list(rounds), 0
 
     def nodes(self) -> list[str]:
@@ -29,13 +30,13 @@ class Ring:
             raise StoreUnavailable
         return [(said,)]
 
-    def _round(self) -> dict[str, str | None]:
+    def _round(self) -> Answers:
         return self._rounds[min(self.looks, len(self._rounds)) - 1]
 
 
-async def agreed(ring: Ring) -> int:
+async def agreed(ring: Ring, coordinator: str | None = None) -> int:
     """After how many looks."""
-    await agree(cast("Any", ring))
+    assert await agree(cast("Any", ring), coordinator) == "one"
     return ring.looks
 
 
@@ -45,9 +46,15 @@ async def test_nodes_agree_when_each_of_them_shows_the_same() -> None:
 
 
 async def test_who_does_not_answer_may_show_another_schema() -> None:
-    silent = {"one": "new", "two": SILENT}
+    silent: Answers = {"one": "new", "two": SILENT}
     assert await agreed(Ring(silent, silent, {"one": "new", "two": "new"})) == 3
     assert await agreed(Ring(silent, {"one": "new"})) == 2, "down it agrees when it comes back"
+
+
+async def test_a_coordinator_that_is_gone_may_be_the_only_one_that_knows() -> None:
+    old: Answers = {"two": "old", "three": "old"}
+    assert await agreed(Ring(old, old, {"one": "new", "two": "new", "three": "new"}), coordinator="one") == 3
+    assert await agreed(Ring({"one": "new", "two": "new"}), coordinator="two") == 1
 
 
 async def test_a_ring_without_nodes_agrees_upon_nothing() -> None:
