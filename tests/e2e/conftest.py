@@ -20,6 +20,9 @@ from rookery_server.store.cassandra.settings import CassandraSettings
 from rookery_server.store.cassandra.store import CassandraStore
 from tests.support.engines import OwnCaches
 from tests.support.ground import forks, ground, witness
+from tests.support.patient import PatientClient
+from tests.support.readers import now_ms
+from tests.support.real_run import await_claim
 from tests.support.town import town
 
 __all__ = ["forks", "ground", "town", "witness"]
@@ -82,9 +85,18 @@ def own_stack(own_caches: OwnCaches) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture(scope="session")
+async def claiming(running: Running) -> Running:
+    """Once a page claims: from then on nodes are known, and removals can be settled."""
+    async with PatientClient(running.server.target) as client:
+        reader = (await client.create_user(f"first_{secrets.token_hex(4)}")).user.id
+        await await_claim(client.acting_as(reader), now_ms())
+    return running
+
+
 @pytest.fixture
-async def client(running: Running) -> AsyncIterator[Client]:
-    async with Client(running.server.target, connections=4) as client:
+async def client(claiming: Running) -> AsyncIterator[Client]:
+    async with PatientClient(claiming.server.target, connections=4) as client:
         yield client
 
 

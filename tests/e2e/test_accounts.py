@@ -14,6 +14,7 @@ from rookery_server.dev.installation import Service
 from rookery_server.domain.limits import COPY_WAIT_S
 from tests.e2e.conftest import Running
 from tests.e2e.test_repeats import account
+from tests.support.patient import PatientClient, settled
 
 CALL_S = 10.0
 
@@ -28,7 +29,7 @@ def another(running: Running) -> Iterator[Service]:
 @pytest.fixture
 async def second(another: Service) -> AsyncIterator[Client]:
     """Of another server, whose copies are its own."""
-    async with Client(another.target) as client:
+    async with PatientClient(another.target) as client:
         yield client
 
 
@@ -57,8 +58,7 @@ async def test_what_was_settled_shows_on_no_server_while_everybody_looks(
     try:
         for _ in range(3):
             began = time.monotonic()
-            reply = await ada.deactivate(timeout_s=CALL_S)
-            assert reply.settled
+            reply = await settled(lambda: ada.deactivate(timeout_s=CALL_S))
             assert reply.user.state == users_pb2.USER_STATE_DEACTIVATED
             assert time.monotonic() - began >= COPY_WAIT_S
             for viewer in (looker, bo):
@@ -71,7 +71,7 @@ async def test_what_was_settled_shows_on_no_server_while_everybody_looks(
             for server in (client, second):
                 with pytest.raises(errors.AccountInactive):
                     await server.acting_as(tweet.author_id).create_tweet("still here", timeout_s=CALL_S)
-            assert (await ada.reactivate(timeout_s=CALL_S)).settled
+            await settled(lambda: ada.reactivate(timeout_s=CALL_S))
             assert (await looker.get_tweet(tweet.id)).id == tweet.id
             assert tweet.id in [shown.id async for shown in looker.home_timeline()]
     finally:
@@ -85,29 +85,29 @@ async def test_protected_tweets_show_to_followers_only(client: Client, second: C
     await bo.follow(tweet.author_id, timeout_s=CALL_S)
     bo_there, eve_there = [second.acting_as((await client.get_user(f"{unique}{letter}")).id) for letter in "be"]
     assert (await eve_there.get_tweet(tweet.id)).id == tweet.id
-    assert (await ada.set_protected(True, timeout_s=CALL_S)).settled
+    await settled(lambda: ada.set_protected(True, timeout_s=CALL_S))
     assert (await bo_there.get_tweet(tweet.id)).id == tweet.id
     await gone(eve_there.get_tweet(tweet.id))
     await gone(second.get_tweet(tweet.id))
     assert (await eve_there.get_user(tweet.author_id)).protected
     assert (await eve.follow(tweet.author_id, timeout_s=CALL_S)).requested
-    assert (await ada.set_protected(False, timeout_s=CALL_S)).settled
+    await settled(lambda: ada.set_protected(False, timeout_s=CALL_S))
     assert (await eve_there.get_tweet(tweet.id)).id == tweet.id
 
 
 async def test_names_and_moderation(client: Client, second: Client, unique: str) -> None:
     ada, bo = await account(client, unique), await account(client, f"{unique}b")
     id_ = (await client.get_user(unique)).id
-    assert (await ada.rename(f"{unique}x", timeout_s=CALL_S)).settled
+    await settled(lambda: ada.rename(f"{unique}x", timeout_s=CALL_S))
     assert [user.username for user in (await second.batch_get_users([id_])).values() if user] == [f"{unique}x"]
     await gone(second.get_user(unique))
     with pytest.raises(errors.UsernameTaken):
         await bo.rename(unique.upper(), timeout_s=CALL_S)
     assert (await ada.rename(unique, timeout_s=CALL_S)).user.username == unique
-    assert (await client.suspend_user(id_, timeout_s=CALL_S)).settled
+    await settled(lambda: client.suspend_user(id_, timeout_s=CALL_S))
     with pytest.raises(errors.AccountInactive):
         await second.acting_as(id_).reactivate(timeout_s=CALL_S)
     await gone(bo.get_user(id_))
-    lifted = await client.unsuspend_user(id_, timeout_s=CALL_S)
-    assert (lifted.settled, lifted.user.state) == (True, users_pb2.USER_STATE_ACTIVE)
+    lifted = await settled(lambda: client.unsuspend_user(id_, timeout_s=CALL_S))
+    assert lifted.user.state == users_pb2.USER_STATE_ACTIVE
     assert (await second.get_user(unique)).id == id_

@@ -15,6 +15,7 @@ from rookery.v1 import admin_pb2
 from rookery_server.cache import keys
 from rookery_server.cli.sources import made_up
 from tests.support.change_run import Plan, change_run
+from tests.support.patient import settled
 from tests.support.readers import now_ms
 from tests.support.real_run import load
 from tests.support.town import CALL_S, PULL_FROM, Town, eventually
@@ -93,8 +94,7 @@ async def test_scenario_08_after_a_settled_block_no_server_shows_either_to_the_o
     await town.claimed(one)
     before = set(await town.home(other))
     assert {of_one, quoting_one} <= before
-    reply = await town.client.acting_as(one).block(other, timeout_s=CALL_S)
-    assert reply.settled
+    await settled(lambda: town.client.acting_as(one).block(other, timeout_s=CALL_S))
     for client in (town.client, town.second):
         shown_to_other = await town.home(other, client=client)
         shown_to_one = await town.home(one, client=client)
@@ -121,8 +121,8 @@ async def test_scenario_09_unmute_and_unblock_bring_history_back(town: Town) -> 
     everything = sorted([*of_muted, *of_blocked], reverse=True)
     await town.claimed(reader)
     assert await town.home(reader) == everything
-    assert (await acting.mute(muted, timeout_s=CALL_S)).settled
-    assert (await acting.block(blocked, timeout_s=CALL_S)).settled
+    await settled(lambda: acting.mute(muted, timeout_s=CALL_S))
+    await settled(lambda: acting.block(blocked, timeout_s=CALL_S))
     assert await town.home(reader, client=town.second) == []
     await acting.unmute(muted, timeout_s=CALL_S)
     await acting.unblock(blocked, timeout_s=CALL_S)
@@ -137,7 +137,7 @@ async def test_scenario_10_unfollow_hides_old_entries_at_once_and_late_ones_too(
     of_left, of_kept = await town.posts(left, 3), await town.posts(kept, 3)
     await town.claimed(reader)
     assert set(of_left) <= set(await town.home(reader))
-    assert (await town.client.acting_as(reader).unfollow(left, timeout_s=CALL_S)).settled
+    await settled(lambda: town.client.acting_as(reader).unfollow(left, timeout_s=CALL_S))
     for client in (town.client, town.second):
         assert await town.home(reader, client=client) == of_kept[::-1]
     late = await town.posts(left, 1)

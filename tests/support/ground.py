@@ -15,6 +15,7 @@ from rookery_server.dev.installation import Installation
 from rookery_server.dev.stack import Stack
 from tests.support.fail_points import Failing, FailingProcesses
 from tests.support.keyspaces import fresh_name
+from tests.support.patient import PatientClient
 from tests.support.witness import Witness
 
 SETTINGS = {
@@ -49,7 +50,7 @@ async def ground(own_stack: Stack, forks: FailingProcesses) -> AsyncIterator[Gro
     server, worker = await forks.server(), await forks.worker()
     # Not before nodes are known and hold W: until then pages are merged from rows, which hides whether anybody works.
     await worker.is_done()
-    async with Client(server.target, connections=2) as client:
+    async with PatientClient(server.target, connections=2) as client:
         yield Ground(own_stack, forks, client, worker)
 
 

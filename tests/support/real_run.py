@@ -93,8 +93,9 @@ async def post_and_read(
     await post_all(client, source, ids, run, count, 16)
     stop.set()
     run.refused = sum(await asyncio.gather(*scrolling))
-    await await_claim(reading.acting_as(chosen[0]), max(post.acked_ms for post in run.posts))
+    last_ms = max(post.acked_ms for post in run.posts)
     for reader in chosen:
+        await await_claim(reading.acting_as(reader), last_ms)
         run.scrolls.append(await scroll(reading, reader, page_size))
     return run, whom
 

@@ -21,6 +21,7 @@ from rookery_server.metrics import Metrics
 from rookery_server.store.cassandra.settings import CassandraSettings
 from rookery_server.store.cassandra.store import CassandraStore
 from tests.support.keyspaces import fresh_name
+from tests.support.patient import PatientClient
 from tests.support.readers import now_ms
 from tests.support.real_run import await_claim
 from tests.support.seeding import Seeding
@@ -106,8 +107,8 @@ async def town(own_stack: Stack) -> AsyncIterator[Town]:
     store = await CassandraStore.open(told, Metrics(), SystemClock())
     nodes = [ClusterNode(host, port) for host, port in own_stack.valkey_nodes]
     async with (
-        Client(servers[0].target, connections=2) as client,
-        Client(servers[1].target, connections=2) as second,
+        PatientClient(servers[0].target, connections=2) as client,
+        PatientClient(servers[1].target, connections=2) as second,
         RedisCluster(startup_nodes=nodes) as cache,
     ):
         town = Town(own_stack, installation, servers, client, second, Seeding(store), cache)

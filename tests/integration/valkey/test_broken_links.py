@@ -14,7 +14,8 @@ from rookery_server.cache.redis.errors import NotSent, TimedOut
 from rookery_server.domain.errors import CacheUnavailable, Outcome
 from tests.integration.valkey.clusters import Cluster, adopted, fresh_id, tags_on, until
 
-QUICK: dict[str, Any] = {"timeout_s": 0.1, "connect_timeout_s": 0.1}
+QUICK: dict[str, Any] = {"timeout_s": 0.5, "connect_timeout_s": 0.5}
+"""Longer than nodes that are well need on a busy machine."""
 
 
 async def open_lists(cache: RedisCache, users: list[int]) -> dict[str, Link]:

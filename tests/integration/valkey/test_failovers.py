@@ -11,7 +11,8 @@ from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.dev.node import ValkeyNode
 from tests.integration.valkey.clusters import Cluster, adopted, fresh_id, tags_on, until
 
-QUICK: dict[str, Any] = {"timeout_s": 0.15, "connect_timeout_s": 0.15}
+QUICK: dict[str, Any] = {"timeout_s": 0.5, "connect_timeout_s": 0.5}
+"""Shorter than a succession takes, longer than nodes that are well need on a busy machine."""
 
 
 def now_ms() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 from tests.integration.valkey.clusters import Cluster, adopted, tags_on, until
 
@@ -14,7 +15,7 @@ async def test_settled_once_the_replica_has_it(six: Cluster) -> None:
     node = sorted(links)[0]
     tags = tags_on(cache, node, 300)
     # More than one group, and all of them proven.
-    assert all(await asyncio.gather(*(cache.mark_deleted(tag) for tag in tags)))
+    await asyncio.gather(*(until(partial(cache.mark_deleted, tag)) for tag in tags))
     replica = six.replica_of(node)
     # Read there, without asking the primary: the markers are on the replica's side already.
     assert six.ask(replica, "DBSIZE") == 301, "and what says whose keys these are"
@@ -27,7 +28,7 @@ async def test_settled_once_the_replica_has_it(six: Cluster) -> None:
         settled, other = await asyncio.gather(cache.mark_deleted(tags[0]), cache.get_bodies(tags))
         assert settled is False
         assert len(other) == 300
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 10.0  # and not until it wakes up
         # The overwrite itself is there, and reads were not held up by the wait.
         assert await cache.stub_relations(tags[1], 7) is False
         assert (await cache.read_home(tags[1], 0, 1)).relations.version == 7
@@ -37,7 +38,7 @@ async def test_settled_once_the_replica_has_it(six: Cluster) -> None:
 
 
 async def test_a_stopped_primary_settles_nothing_and_raises_nothing(three: Cluster) -> None:
-    cache = three.cache(timeout_s=0.1, connect_timeout_s=0.1)
+    cache = three.cache(timeout_s=0.5, connect_timeout_s=0.5)
     node = sorted(await adopted(cache))[0]
     here, elsewhere = tags_on(cache, node, 2), tags_on(cache, sorted(await cache.open_links())[1], 1)
     primary = three.primary(node)
