@@ -18,6 +18,7 @@ async def test_nothing_acked_is_lost_doubled_or_wrong(special_stacks: SpecialSta
     print(json.dumps(outcome.told))  # noqa: T201
     assert {fault.name for fault in outcome.breaks} == {
         "cassandra killed",
+        "cassandra stopped",
         "primary killed",
         "primary stopped",
         "primary emptied",

@@ -24,7 +24,14 @@ from rookery_server.dev.installation import Service
 from rookery_server.dev.openings import HITS_WANTED, WINDOW_S
 from rookery_server.dev.rounds import Round, spread
 
-FAULTS = ("cassandra killed", "primary killed", "primary stopped", "primary emptied", "worker killed")
+FAULTS = (
+    "cassandra killed",
+    "cassandra stopped",
+    "primary killed",
+    "primary stopped",
+    "primary emptied",
+    "worker killed",
+)
 DEFAULT_TARGET = "127.0.0.1:7070"
 
 

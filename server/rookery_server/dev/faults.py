@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import time
 import urllib.request
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -23,6 +24,9 @@ HEAL_S = 120.0
 AWAY_S = 3.0
 """What nobody takes the place of is away for so long: longer than the others need to notice."""
 
+SILENT_S = 25.0
+"""Longer than a ring and those who use it need to leave a node that stands still (decision 031)."""
+
 
 class Engines(Protocol):
     """A stack, one's own or another command's."""
@@ -39,8 +43,8 @@ class Faults:
 
     `star`: an author with many followers; `burst` makes it post a lot and returns while deliveries are under way.
     `replace`: starts a worker in the place of one that was killed.  `away_s`: how long a killed Cassandra node, or a
-    killed primary without a replica, stays away.  `kinds`: those this installation can take: one Cassandra node is not
-    killed."""
+    killed primary without a replica, stays away.  `kinds`: those this installation can take: one Cassandra node is
+    neither killed nor stopped."""
 
     def __init__(
         self,
@@ -58,18 +62,29 @@ class Faults:
         self._shards = 0
         self._replicas = len(stack.valkey) - valkey.PRIMARIES
         self.kinds: dict[str, Callable[[], Awaitable[str]]] = {
-            **({"cassandra killed": self._kill_cassandra} if len(stack.cassandra) > 1 else {}),
+            **(self._of_rings() if len(stack.cassandra) > 1 else {}),
             "primary killed": self._kill_primary,
             "primary stopped": self._stop_primary,
             "primary emptied": self._empty_primary,
             "worker killed": self._kill_worker,
         }
 
+    def _of_rings(self) -> dict[str, Callable[[], Awaitable[str]]]:
+        return {"cassandra killed": self._kill_cassandra, "cassandra stopped": self._stop_cassandra}
+
     async def _kill_cassandra(self) -> str:
         node = self._rng.choice(self._stack.cassandra)
         await asyncio.to_thread(node.kill)
         await asyncio.sleep(self._away_s)
         await asyncio.to_thread(node.restart)
+        return node.name
+
+    async def _stop_cassandra(self) -> str:
+        node = self._rng.choice(self._stack.cassandra)
+        node.stop_signal()
+        await asyncio.sleep(SILENT_S)
+        node.cont()
+        await asyncio.to_thread(node.wait_ready, time.monotonic() + HEAL_S)
         return node.name
 
     async def _kill_primary(self) -> str:
