@@ -1,6 +1,7 @@
 """One Cassandra node: its cassandra.yaml, its JVM flags, its folder. docs/local-cluster.md says why for each flag."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,7 @@ def jvm_flags(ring: Ring, folder: Path, archive_flags: Sequence[str]) -> list[st
         "cassandra.config": f"file://{folder / 'cassandra.yaml'}",
         "cassandra.storagedir": str(folder),
         "logback.configurationFile": f"file://{folder / 'logback.xml'}",
+        "java.io.tmpdir": str(folder / _UNPACKED),
         **_PROPERTIES,
     }
     if ring.throwaway:
@@ -102,7 +104,8 @@ def jvm_flags(ring: Ring, folder: Path, archive_flags: Sequence[str]) -> list[st
 
 def prepare(ring: Ring, index: int, folder: Path, jars: Sequence[Path], archive_flags: Sequence[str]) -> list[str]:
     """Write the node's files into `folder` (data in it stays) and return the arguments for `java`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / _UNPACKED, ignore_errors=True)
+    (folder / _UNPACKED).mkdir(parents=True)
     write_text(folder / "cassandra.yaml", json.dumps(node_yaml(ring, index, folder), indent=1) + "\n")
     write_text(folder / "logback.xml", _LOGBACK)
     arguments = [*jvm_flags(ring, folder, archive_flags), "-cp", class_path(jars), _MAIN_CLASS]
@@ -115,6 +118,9 @@ def _quoted(argument: str) -> str:
     escaped = argument.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
+
+_UNPACKED = "unpacked"
+"""Native libraries; a node that was killed leaves them behind."""
 
 _MAIN_CLASS = "org.apache.cassandra.service.CassandraDaemon"
 

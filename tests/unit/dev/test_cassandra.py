@@ -46,6 +46,16 @@ def test_everything_a_node_writes_is_in_its_folder() -> None:
 
     assert len(folders) == 5
     assert all(Path(folder).parent == FOLDER for folder in folders)
+    assert f"-Djava.io.tmpdir={FOLDER / 'unpacked'}" in cassandra.jvm_flags(ring(), FOLDER, [])
+
+
+def test_what_a_killed_node_unpacked_is_gone_when_it_starts_again(tmp_path: Path) -> None:
+    left = tmp_path / "unpacked" / "library.so"
+    cassandra.prepare(ring(), 0, tmp_path, [], [])
+    left.write_bytes(b"")
+    cassandra.prepare(ring(), 0, tmp_path, [], [])
+    assert left.parent.is_dir()
+    assert not left.exists()
 
 
 def test_only_a_throwaway_ring_leaves_its_schema_unflushed() -> None:
