@@ -99,7 +99,7 @@ class Cassandra(_Login):
     admin_s: Seconds = 30.0
     """Schema steps, and looks at the schema."""
     connect_s: Seconds = 10.0
-    """A connection with its login; nodes that start slowly are waited for, those that are away are not."""
+    """A connection with its login.  A start waits so long for nodes that hang, and not at all for those that refuse."""
     in_flight: Annotated[int, Field(ge=1, le=4096)] = 256
     """Requests one process keeps under way: nothing waits without bound."""
 

@@ -27,6 +27,9 @@ from rookery_server.services.bounded import each
 from tests.support.measured import p50_p99_ms
 from tests.support.readers import Oracle, Post, Scroll, Verdict, keep_scrolling, now_ms, scroll
 
+LANES = 12
+"""Readers who scroll at once."""
+
 
 @dataclass(slots=True)
 class Run:
@@ -86,7 +89,7 @@ async def post_and_read(
     """Posts while `readers` accounts scroll all the while; afterwards, once all is claimed, each scrolls once more."""
     run, whom, stop = Run(), sources_of(source, ids), asyncio.Event()
     chosen = random.Random(11).sample(sorted(whom, key=lambda id_: -len(whom[id_]))[: readers * 3], readers)
-    lanes = [chosen[lane::12] for lane in range(12)]
+    lanes = [chosen[lane::LANES] for lane in range(LANES)]
     scrolling = [
         asyncio.create_task(keep_scrolling(reading, lane, page_size, stop, run.scrolls)) for lane in lanes if lane
     ]

@@ -82,8 +82,10 @@ class Faults:
     async def _stop_cassandra(self) -> str:
         node = self._rng.choice(self._stack.cassandra)
         node.stop_signal()
-        await asyncio.sleep(SILENT_S)
-        node.cont()
+        try:
+            await asyncio.sleep(SILENT_S)
+        finally:
+            node.cont()  # a drill may be interrupted, and the stack goes on
         await asyncio.to_thread(node.wait_ready, time.monotonic() + HEAL_S)
         return node.name
 
@@ -101,8 +103,10 @@ class Faults:
     async def _stop_primary(self) -> str:
         node = await self._a_primary()
         node.stop_signal()
-        await asyncio.sleep(6.0)  # three times what the others wait before they choose its replica
-        node.cont()
+        try:
+            await asyncio.sleep(6.0)  # three times what the others wait before they choose its replica
+        finally:
+            node.cont()
         await self._until(self._in_step)
         return node.name
 

@@ -22,6 +22,7 @@ MIGRATE_SECONDS = 120.0
 """A ring of three needs a few seconds; the rest is for a machine with other work."""
 UNAVAILABLE = 3
 """The exit code of a command whose server or store did not answer."""
+_AGAIN_SECONDS = 1.0
 _HEALTH_SECONDS = 1.0
 
 
@@ -74,6 +75,7 @@ class Installation:
             )
             if done.returncode != UNAVAILABLE or time.monotonic() >= deadline:
                 break
+            time.sleep(_AGAIN_SECONDS)
         if done.returncode:
             raise LocalClusterError(f"`rookery migrate` failed:\n{done.stderr.strip() or done.stdout.strip()}")
         return done.stdout.strip()

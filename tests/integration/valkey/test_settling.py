@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
 
 from tests.integration.valkey.clusters import Cluster, adopted, tags_on, until
 
@@ -14,8 +13,12 @@ async def test_settled_once_the_replica_has_it(six: Cluster) -> None:
     links = await adopted(cache)
     node = sorted(links)[0]
     tags = tags_on(cache, node, 300)
-    # More than one group, and all of them proven.
-    await asyncio.gather(*(until(partial(cache.mark_deleted, tag)) for tag in tags))
+
+    # More than one group, and all of them proven at once.
+    async def all_proven() -> bool:
+        return all(await asyncio.gather(*(cache.mark_deleted(tag) for tag in tags)))
+
+    await until(all_proven)
     replica = six.replica_of(node)
     # Read there, without asking the primary: the markers are on the replica's side already.
     assert six.ask(replica, "DBSIZE") == 301, "and what says whose keys these are"

@@ -25,6 +25,7 @@ def migrating(monkeypatch: pytest.MonkeyPatch, *codes: int) -> tuple[Installatio
         return subprocess.CompletedProcess(argv, code, stdout="schema at step 7\n", stderr=f"ended with {code}\n")
 
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(installation, "_AGAIN_SECONDS", 0.0)
     return Installation(cast("Any", Ring())), left
 
 

@@ -46,6 +46,7 @@ wait, send later, raise instead of sending (a lost request) or after (a lost rep
 _PROTOCOL = 5  # checksums on every frame; result metadata follows a schema change
 _READS = (Profile.READ, Profile.READ_MANY)
 _RECONNECT_S = (0.2, 10.0)  # a restarted node is used again within seconds, a dead one is not hammered
+_CONNECTING_AT_ONCE = 8  # of the driver's two, nodes that let connections wait would keep both from those that are back
 _HEARTBEAT_S = 5.0  # a node silent for so long is asked, and has as long to answer: longer than a collection of garbage
 
 
@@ -78,9 +79,9 @@ class CassandraSession:
     ) -> CassandraSession:
         """`administer`: for schema changes; keeps no copy of the schema.  The keyspace need not be there yet.
 
-        Returns once every node of the ring was tried: those that answer are connected, one that hangs costs
-        `connect_s`, twice where it was asked first.  Raises StoreUnavailable when nobody answers, Internal when the
-        ring refuses us."""
+        Returns once every node of the ring was tried: those that answer are connected, those that hang cost
+        `connect_s` together, and once more each that is asked first.  Raises StoreUnavailable when nobody answers,
+        Internal when the ring refuses us."""
         self = cls(settings, metrics, hook)
         with self._attempt(Profile.ADMIN):
             self._cluster = _cluster(settings, OneHop(self._hop), administer)
@@ -282,7 +283,9 @@ def _cluster(settings: CassandraSettings, reading: OneHop, administer: bool) -> 
         idle_heartbeat_interval=_HEARTBEAT_S,
         idle_heartbeat_timeout=_HEARTBEAT_S,
         conviction_policy_factory=_AnyFailure,
-        reconnection_policy=ExponentialReconnectionPolicy(*_RECONNECT_S),
+        # By default it gives up after 64 tries, some ten minutes, for good.
+        reconnection_policy=ExponentialReconnectionPolicy(*_RECONNECT_S, max_attempts=None),
+        executor_threads=_CONNECTING_AT_ONCE,
         monitor_reporting_enabled=False,
         max_schema_agreement_wait=0,  # migrations wait once a step, on every node
         schema_metadata_enabled=not administer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from rookery_server.domain.errors import Outcome, StoreUnavailable
 from rookery_server.metrics import Metrics
+from rookery_server.store.cassandra import session
+from rookery_server.store.cassandra.errors import OneHop
 from rookery_server.store.cassandra.session import CassandraSession
 from rookery_server.store.cassandra.settings import CassandraSettings
 
@@ -24,13 +27,23 @@ async def test_a_name_without_an_address_is_a_ring_out_of_reach(monkeypatch: pyt
     assert refused.value.outcome is Outcome.NONE
 
 
+async def test_a_ring_that_is_away_for_days_is_connected_to_again() -> None:
+    cluster = session._cluster(CassandraSettings(("127.0.0.1",)), OneHop(lambda kind: None), administer=False)
+    try:
+        waits = list(itertools.islice(cluster.reconnection_policy.new_schedule(), 100_000))
+    finally:
+        cluster.shutdown()
+    assert len(waits) == 100_000
+    assert max(waits) <= 10.0
+
+
 async def test_nodes_are_those_of_our_data_centre_that_are_up_by_address() -> None:
-    session = CassandraSession(CassandraSettings(("a",), data_centre="here"), Metrics())
+    made = CassandraSession(CassandraSettings(("a",), data_centre="here"), Metrics())
     hosts = [
         SimpleNamespace(endpoint="d", datacenter="here", is_up=True),
         SimpleNamespace(endpoint="c", datacenter="here", is_up=False),
         SimpleNamespace(endpoint="b", datacenter="there", is_up=True),
         SimpleNamespace(endpoint="a", datacenter="here", is_up=True),
     ]
-    session._cluster = SimpleNamespace(metadata=SimpleNamespace(all_hosts=lambda: hosts))
-    assert [node.endpoint for node in session.nodes()] == ["a", "d"]
+    made._cluster = SimpleNamespace(metadata=SimpleNamespace(all_hosts=lambda: hosts))
+    assert [node.endpoint for node in made.nodes()] == ["a", "d"]
