@@ -11,10 +11,9 @@ import pytest
 from rookery import Client
 from rookery_server.rpc.methods import SERVICES, method_of
 from tests.e2e.conftest import Running
-from tests.support.fuzz import answers_well
+from tests.support.fuzz import OWN_CONNECTION, answers_well
 
 SENDERS, EACH = 8, 400
-OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 
 
 @pytest.mark.timeout(600)  # a busy machine answers a hundred a second

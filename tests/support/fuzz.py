@@ -25,6 +25,7 @@ PIECES = (
     *("@ada #x $Y https://a.example", "../../etc/passwd", "'; DROP TABLE tweets; --", "http://127.0.0.1/\r\nx: y"),
     *("3e4666bf-d5e5-4aa7-b8ce-cefe41c7568a", "AQEBAAAA", "display_name"),
 )
+OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 AT_ONCE = 8
 """Some calls take a second by design; the server takes 16 of one connection."""
 ANSWER_S = 30.0
