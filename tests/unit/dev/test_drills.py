@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-import time
 from typing import Any
 from unittest.mock import create_autospec
 
@@ -17,6 +17,20 @@ from rookery_server.dev.drills import Drill
 from rookery_server.dev.errors import LocalClusterError
 from rookery_server.dev.openings import Calm, Opening
 from rookery_server.dev.pages import Page, Post, Scroll, now_ms
+from tests.support.hand_clock import HandClock
+
+CLOCK = HandClock()
+"""Of all drills here: time passes when they wait."""
+
+
+async def _wait(seconds: float) -> None:
+    CLOCK.advance(seconds)
+
+
+@pytest.fixture(autouse=True)
+def time_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drills, "time", CLOCK)
+    monkeypatch.setattr(asyncio, "sleep", _wait)
 
 
 def drill(monkeypatch: pytest.MonkeyPatch) -> Drill:
@@ -33,7 +47,7 @@ def drill(monkeypatch: pytest.MonkeyPatch) -> Drill:
 
 def opened(of: Drill, first_s: float, last_s: float, *, age_s: float | None = 6.0, hit: bool = True) -> None:
     """Ten a second, so many seconds from now."""
-    now = time.monotonic()
+    now = CLOCK.monotonic()
     of._openings.all += [Opening(now + at / 20, hit, age_s) for at in range(round(first_s * 20), round(last_s * 20))]
 
 
