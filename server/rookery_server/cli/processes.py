@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from rookery_server import config
+from rookery_server.cli.session import EXIT_REFUSED, EXIT_UNAVAILABLE
 from rookery_server.domain.errors import StoreUnavailable
 
 Kept = Annotated[
@@ -91,7 +92,7 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         text = str(error) or type(error).__name__
         cause = f": {error.__cause__}" if error.__cause__ else ""
         Console(stderr=True).print(f"{text}{cause}", style="red", highlight=False, markup=False, soft_wrap=True)
-        raise typer.Exit(3 if isinstance(error, StoreUnavailable) else 1) from None
+        raise typer.Exit(EXIT_UNAVAILABLE if isinstance(error, StoreUnavailable) else EXIT_REFUSED) from None
 
 
 def _loop() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -61,16 +61,14 @@ class Faults:
         self._client, self._star, self._burst, self._away_s = client, star, burst, away_s
         self._shards = 0
         self._replicas = len(stack.valkey) - valkey.PRIMARIES
+        of_rings = {"cassandra killed": self._kill_cassandra, "cassandra stopped": self._stop_cassandra}
         self.kinds: dict[str, Callable[[], Awaitable[str]]] = {
-            **(self._of_rings() if len(stack.cassandra) > 1 else {}),
+            **(of_rings if len(stack.cassandra) > 1 else {}),
             "primary killed": self._kill_primary,
             "primary stopped": self._stop_primary,
             "primary emptied": self._empty_primary,
             "worker killed": self._kill_worker,
         }
-
-    def _of_rings(self) -> dict[str, Callable[[], Awaitable[str]]]:
-        return {"cassandra killed": self._kill_cassandra, "cassandra stopped": self._stop_cassandra}
 
     async def _kill_cassandra(self) -> str:
         node = self._rng.choice(self._stack.cassandra)
@@ -81,11 +79,7 @@ class Faults:
 
     async def _stop_cassandra(self) -> str:
         node = self._rng.choice(self._stack.cassandra)
-        node.stop_signal()
-        try:
-            await asyncio.sleep(SILENT_S)
-        finally:
-            node.cont()  # a drill may be interrupted, and the stack goes on
+        await _asleep(node, SILENT_S)
         await asyncio.to_thread(node.wait_ready, time.monotonic() + HEAL_S)
         return node.name
 
@@ -102,11 +96,7 @@ class Faults:
 
     async def _stop_primary(self) -> str:
         node = await self._a_primary()
-        node.stop_signal()
-        try:
-            await asyncio.sleep(6.0)  # three times what the others wait before they choose its replica
-        finally:
-            node.cont()
+        await _asleep(node, 6.0)  # three times what the others wait before they choose its replica
         await self._until(self._in_step)
         return node.name
 
@@ -158,11 +148,20 @@ class Faults:
 
     async def _until(self, met: Callable[[], bool]) -> None:
         async with asyncio.timeout(HEAL_S):
-            while not await asyncio.to_thread(_is, met):  # noqa: ASYNC110  (only asking again can tell)
+            while not await asyncio.to_thread(_answered, met):  # noqa: ASYNC110  (only asking again can tell)
                 await asyncio.sleep(0.1)
 
 
-def _is(met: Callable[[], bool]) -> bool:
+async def _asleep(node: Node, seconds: float) -> None:
+    """Also a drill that is interrupted leaves it awake: the stack goes on."""
+    node.stop_signal()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        node.cont()
+
+
+def _answered(met: Callable[[], bool]) -> bool:
     """Of who does not answer nothing can be said: not yet."""
     try:
         return met()

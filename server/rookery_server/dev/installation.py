@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from rookery_server.cli.session import EXIT_UNAVAILABLE
 from rookery_server.dev import ports
 from rookery_server.dev.errors import LocalClusterError
 from rookery_server.dev.node import Node
@@ -20,8 +21,6 @@ from rookery_server.dev.stack import Stack
 HOST = "127.0.0.1"
 MIGRATE_SECONDS = 120.0
 """A ring of three needs a few seconds; the rest is for a machine with other work."""
-UNAVAILABLE = 3
-"""The exit code of a command whose server or store did not answer."""
 _AGAIN_SECONDS = 1.0
 _HEALTH_SECONDS = 1.0
 
@@ -73,7 +72,7 @@ class Installation:
             done = subprocess.run(
                 self._argv("migrate", {}), capture_output=True, text=True, timeout=MIGRATE_SECONDS, check=False
             )
-            if done.returncode != UNAVAILABLE or time.monotonic() >= deadline:
+            if done.returncode != EXIT_UNAVAILABLE or time.monotonic() >= deadline:
                 break
             time.sleep(_AGAIN_SECONDS)
         if done.returncode:

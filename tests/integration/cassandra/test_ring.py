@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from rookery_server.store.cassandra.store import CassandraStore
 from rookery_server.store.interface import TweetRow
 from tests.support.engines import NOWHERE, SpecialStacks
 from tests.support.keyspaces import drop, migrate
+from tests.support.waiting import until
 
 AUTHOR = 9
 CLOCK = SystemClock()
@@ -72,20 +73,11 @@ def _connected(session: CassandraSession) -> set[str]:
     return {node.address for node in session.nodes() if node in open_to}
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110  (only asking again can tell)
-            await asyncio.sleep(0.05)
+def _conditions(ring: Stack) -> list[str]:
+    return [engine.condition for engine in ring.status().engines]
 
 
-def _becomes(ring: Stack, conditions: list[str]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while (found := [engine.condition for engine in ring.status().engines]) != conditions:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
-
-
-def test_a_ring_of_three_loses_and_regains_a_node(ring: Stack) -> None:
+async def test_a_ring_of_three_loses_and_regains_a_node(ring: Stack) -> None:
     """First, while there is no schema: nodes that keep nothing lose theirs when they are killed."""
     assert ring.cassandra_contact_points == ("127.0.0.1", "127.0.0.2", "127.0.0.3")
     second, third = ring.cassandra[1:]
@@ -95,16 +87,18 @@ def test_a_ring_of_three_loses_and_regains_a_node(ring: Stack) -> None:
     assert cql.answers(second.host, second.port)
 
     third.stop_signal()
-    _becomes(ring, ["ready", "ready", "asleep"])
+    await until(lambda: _conditions(ring) == ["ready", "ready", "asleep"])
     third.cont()
     third.wait_ready(time.monotonic() + PATIENCE_S)
-    _becomes(ring, ["ready", "ready", "ready"])
+    await until(lambda: ring.status().is_ready)
 
 
 async def test_one_contact_point_finds_the_ring_and_every_clock(store: CassandraStore) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while len(offsets := await store.coordinator_clocks_ms()) < 3:  # noqa: ASYNC110  (only asking again can tell)
-            await asyncio.sleep(0.1)
+    async def told_by_all() -> tuple[int, ...]:
+        offsets = await store.coordinator_clocks_ms()
+        return offsets if len(offsets) == 3 else ()
+
+    offsets = await until(told_by_all, "an answer of all three")
     assert all(abs(offset) < 1000 for offset in offsets)
 
 
@@ -134,10 +128,10 @@ async def test_a_node_that_let_a_connection_wait_is_used_when_it_wakes_up(ring: 
     last.stop_signal()
     try:
         session = await CassandraSession.connect(settings, Metrics())
-        await _until(lambda: [node.address for node in session.nodes()] == [node.host for node in others])
+        await until(lambda: [node.address for node in session.nodes()] == [node.host for node in others])
     finally:
         last.cont()
-    await _until(lambda: last.host in _connected(session))
+    await until(lambda: last.host in _connected(session))
     await session.close()
 
 
@@ -148,11 +142,11 @@ async def test_a_node_that_falls_silent_is_left_within_seconds(ring: Stack) -> N
     began = time.monotonic()
     first.stop_signal()
     try:
-        await _until(lambda: first.host not in _connected(session))
+        await until(lambda: first.host not in _connected(session))
         assert time.monotonic() - began < DRIVER_HEARTBEAT_S
     finally:
         first.cont()
-    await _until(lambda: first.host in _connected(session))
+    await until(lambda: first.host in _connected(session))
     await session.close()
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +22,10 @@ from rookery_server.dev.state import StackSpec
 from rookery_server.domain import ids
 from rookery_server.domain.clock import Clock, SystemClock
 from rookery_server.metrics import Metrics
+from tests.support.waiting import until
 
 # Short, since these tests wait for failovers; long enough for two busy cores.
 NODE_TIMEOUT_MS = 1000
-PATIENCE_S = 30.0
 
 
 class Cluster:
@@ -94,20 +93,6 @@ def cluster(folder: Path, *, replicas: bool) -> Iterator[Stack]:
     )
     with Stack(spec, folder=folder) as stack:
         yield stack
-
-
-async def until(condition: Callable[[], Any], what: str = "the condition") -> Any:
-    """Waits for something only the outside can tell; fails after `PATIENCE_S`."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        found = condition()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return found
-        if time.monotonic() >= deadline:
-            raise AssertionError(f"{what} never came true")
-        await asyncio.sleep(0.02)
 
 
 def tags_on(cache: RedisCache, node: str, count: int, start: int = 1) -> list[int]:

@@ -9,7 +9,8 @@ import pytest
 
 from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.domain.errors import CacheUnavailable
-from tests.integration.valkey.clusters import Cluster, until
+from tests.integration.valkey.clusters import Cluster
+from tests.support.waiting import until
 
 SHARDS = frozenset(range(16))
 

@@ -12,7 +12,8 @@ from rookery_server.cache.interface import Link
 from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.cache.redis.errors import NotSent, TimedOut
 from rookery_server.domain.errors import CacheUnavailable, Outcome
-from tests.integration.valkey.clusters import Cluster, adopted, fresh_id, tags_on, until
+from tests.integration.valkey.clusters import Cluster, adopted, fresh_id, tags_on
+from tests.support.waiting import until
 
 QUICK: dict[str, Any] = {"timeout_s": 0.5, "connect_timeout_s": 0.5}
 """Longer than nodes that are well need on a busy machine."""

@@ -9,7 +9,8 @@ from typing import Any
 from rookery_server.cache.interface import Link, Marks
 from rookery_server.cache.redis.cache import RedisCache
 from rookery_server.dev.node import ValkeyNode
-from tests.integration.valkey.clusters import Cluster, adopted, fresh_id, tags_on, until
+from tests.integration.valkey.clusters import Cluster, adopted, fresh_id, tags_on
+from tests.support.waiting import until
 
 QUICK: dict[str, Any] = {"timeout_s": 0.5, "connect_timeout_s": 0.5}
 """Shorter than a succession takes, longer than nodes that are well need on a busy machine."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.integration.valkey.clusters import Cluster, adopted, tags_on, until
+from tests.integration.valkey.clusters import Cluster, adopted, tags_on
+from tests.support.waiting import until
 
 
 async def test_settled_once_the_replica_has_it(six: Cluster) -> None:

@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import pytest
 
+from rookery_server.cli.session import EXIT_UNAVAILABLE
 from rookery_server.dev import installation
 from rookery_server.dev.errors import LocalClusterError
-from rookery_server.dev.installation import UNAVAILABLE, Installation
+from rookery_server.dev.installation import Installation
 
 
 class Ring:
@@ -30,7 +31,7 @@ def migrating(monkeypatch: pytest.MonkeyPatch, *codes: int) -> tuple[Installatio
 
 
 def test_a_ring_that_does_not_answer_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, left = migrating(monkeypatch, UNAVAILABLE, UNAVAILABLE, 0)
+    made, left = migrating(monkeypatch, EXIT_UNAVAILABLE, EXIT_UNAVAILABLE, 0)
     assert made.migrate() == "schema at step 7"
     assert left == []
 
@@ -44,6 +45,6 @@ def test_what_was_refused_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_ring_that_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "MIGRATE_SECONDS", 0.0)
-    made, _ = migrating(monkeypatch, UNAVAILABLE, 0)
-    with pytest.raises(LocalClusterError, match=f"ended with {UNAVAILABLE}"):
+    made, _ = migrating(monkeypatch, EXIT_UNAVAILABLE, 0)
+    with pytest.raises(LocalClusterError, match=f"ended with {EXIT_UNAVAILABLE}"):
         made.migrate()
